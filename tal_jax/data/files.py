@@ -1,0 +1,140 @@
+"""The source `files`: real data from an annotation file, features and proposals.
+
+`inspect` reads and validates, `load` refuses what is faulty; both stream the features.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from absl import logging
+
+from tal_jax.data import annotations as annotations_lib
+from tal_jax.data import splits
+from tal_jax.data.features import open_store, time_grids
+from tal_jax.data.proposals import clip_to_video, read_proposals, sliding_windows
+from tal_jax.data.types import Annotations, DataError, RawData, Split
+from tal_jax.data.validation import Report, validate
+
+SPLITS = {"class": splits.by_class, "subject": splits.by_subject, "list": splits.by_list}
+_SUBSET_OPTIONS = ("knowledge_subset", "selection_subset", "testing_subset")
+
+
+def load(*, report_path: str | os.PathLike | None = None, **options: Any) -> RawData:
+  """Reads and validates real data; the arguments are those of `inspect`.
+
+  The report's warnings go to the log, all of it to `report_path` if given.
+
+  Raises:
+    DataError: a fatal problem; the message is the bounded report.
+  """
+  raw, report = inspect(**options)
+  if report_path is not None:
+    report.write(report_path)
+  report.raise_if_fatal()
+  if report.problems:
+    logging.warning("%s", report.text())
+  else:
+    logging.info("%s", report.text())
+  assert raw is not None  # without data the report is fatal
+  return raw
+
+
+def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
+            split: str, split_options: Mapping[str, Any], seed: int,
+            fps: float | None = None, stride: float = 1.0, window: float = 1.0,
+            feature_key: str | None = None, proposals: str | os.PathLike | None = None,
+            num_proposals: int | None = None, windows: Mapping[str, Any] | None = None,
+            allow_missing: bool = False,
+            caption: str | None = None) -> tuple[RawData | None, Report]:
+  """Reads real data and reports everything wrong with them.
+
+  Args:
+    annotations: ActivityNet-format JSON.
+    features: folder or HDF5 file, see tal_jax/data/features.py.
+    split: a name in SPLITS.
+    split_options: its other arguments, e.g. num_knowledge_classes, testing_subset, path.
+    seed: of the split.
+    fps, stride, window: time grid of the features, see `TimeGrid`; fps None reads the field `fps`
+      of each video.
+    feature_key: array name inside .npz files or HDF5 groups.
+    proposals: proposals JSON; None draws sliding windows.
+    num_proposals: keeps this many proposals of the file per video, the best first.
+    windows: arguments of `sliding_windows`, only without `proposals`.
+    allow_missing: takes videos without features or proposals out of the split, with a warning.
+    caption: stands under plots; default: the name of the annotation file.
+
+  Returns:
+    The data, and the report; no data if the report is fatal.
+
+  Raises:
+    DataError: a path or an option that makes even the report impossible.
+  """
+  if proposals is not None and windows:
+    raise DataError("data.proposals and data.windows exclude each other: the proposals come from "
+                    "the file or from sliding windows.")
+  file = os.fspath(annotations)
+  annotated, structural = annotations_lib.scan(annotations)
+  grids = time_grids(annotated, fps=fps, stride=stride, window=window)
+  store = open_store(features, grids=grids, key=feature_key)
+  read = None if proposals is None else read_proposals(proposals, limit=num_proposals)
+  sets, split_error = None, None
+  try:
+    sets = _split(annotated, split, split_options, seed)
+  except DataError as error:
+    split_error = error  # the report first: its wrong subset names are the likely cause
+  report = validate(
+      annotated, store, split=sets, subsets=_subsets(split, split_options), annotations_file=file,
+      structural=structural, proposals=read, proposals_file=os.fspath(proposals or ""),
+      allow_missing=allow_missing)
+  if report.is_fatal:
+    return None, report
+  if sets is None:
+    raise split_error
+  if report.unusable:
+    sets = splits.checked(Split(*(tuple(i for i in ids if i not in report.unusable)
+                                  for ids in sets)))
+  if read is None:
+    options = dict(windows or {})
+    try:
+      sliding_windows(1.0, **options)  # faulty options fail here, not at the first video
+    except TypeError as error:
+      raise DataError(f"data.windows: {error}") from error
+
+    def draw(video_id):
+      return sliding_windows(annotated.videos[video_id].duration, **options)
+  else:
+    def draw(video_id):
+      name = annotations_lib.find_id(video_id, read)
+      return clip_to_video(read[name], annotated.videos[video_id].duration).segments
+
+  return RawData(annotated, store, draw, sets, _search(annotated, sets),
+                 caption or os.path.basename(file)), report
+
+
+def _split(annotated: Annotations, name: str, options: Mapping[str, Any], seed: int) -> Split:
+  if name not in SPLITS:
+    raise DataError(f"data.split.kind = {name!r}; there are {', '.join(sorted(SPLITS))}.")
+  options = dict(options) if name == "list" else {"seed": seed, **options}
+  try:
+    return SPLITS[name](annotated, **options)
+  except TypeError as error:
+    raise DataError(f"data.split: {error}") from error
+
+
+def _subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
+  """The subset names in use: those given, else the defaults of the split's function."""
+  if name not in SPLITS or name == "list":
+    return None
+  defaults = SPLITS[name].__kwdefaults__
+  return {subset for option in _SUBSET_OPTIONS
+          for subset in splits.names(options.get(option, defaults[option]))}
+
+
+def _search(annotated: Annotations, split: Split) -> Annotations | None:
+  """Videos that may play search results: Knowledge-Source, if it shares classes with Selection."""
+  knowledge = annotations_lib.select(annotated, split.knowledge_source)
+  selection = annotations_lib.select(annotated, split.selection)
+  return knowledge if set(knowledge.classes) & set(selection.classes) else None

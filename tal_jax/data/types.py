@@ -1,0 +1,105 @@
+"""What every source of data gives, before it becomes a VideoPool.
+
+Host-side NumPy in float64: times read from files keep their precision, and the metrics compare
+them as the official evaluator does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tal_jax.pool import VideoPool
+
+
+class DataError(ValueError):
+  """A fault in the user's data or configuration: what, where, how to mend. Exit code 2."""
+
+
+class VideoAnnotation(NamedTuple):
+  """The annotation of one video."""
+
+  video_id: str
+  subset: str
+  duration: float  # seconds
+  segments: np.ndarray  # [t, 2] float64 seconds
+  labels: tuple[str, ...]  # [t] class names
+  extra: Mapping[str, Any] = {}  # other fields of the file, e.g. fps, subject
+
+
+class Annotations(NamedTuple):
+  """An annotated data set: `videos` in file order, `classes` sorted."""
+
+  videos: Mapping[str, VideoAnnotation]
+  classes: tuple[str, ...]
+
+
+class TimeGrid(NamedTuple):
+  """Row i of a feature matrix covers samples [i * stride, i * stride + window) at `fps`.
+
+  `fps` is in samples (frames) per second; stride and window count samples. The centre of row i
+  stands at time (i * stride + window / 2) / fps seconds.
+  """
+
+  fps: float
+  stride: float = 1.0
+  window: float = 1.0
+
+
+class FrameFeatures(NamedTuple):
+  """Frame-level features of one video on a regular time grid."""
+
+  values: np.ndarray  # [frames, d]
+  grid: TimeGrid
+
+
+class Split(NamedTuple):
+  """Video ids of the three disjoint sets of the paper, Sec. 4.1."""
+
+  knowledge_source: tuple[str, ...]
+  selection: tuple[str, ...]
+  testing: tuple[str, ...]
+
+
+class SearchResults(NamedTuple):
+  """Videos that a web search could return, for the video-search prior of MCLE (Sec. 3.2).
+
+  Disjoint from Selection and Testing. One row a video: the feature of the whole video, as the
+  encoder gives it for the segment [0, duration], and its one true class (index into
+  `Dataset.classes`), or -1 for a video that shows none of them.
+  """
+
+  features: np.ndarray  # [n, d] float32
+  labels: np.ndarray  # [n] int32
+
+
+class RawData(NamedTuple):
+  """One source of data, before encoding.
+
+  `features(video_id)` and `proposals(video_id)` are functions so that a source may read or draw
+  one video at a time; both are pure (the same id gives the same arrays).
+  """
+
+  annotations: Annotations
+  features: Callable[[str], FrameFeatures]
+  proposals: Callable[[str], np.ndarray]  # -> [p, 2] float64 seconds
+  split: Split
+  search: Annotations | None  # videos for SearchResults (whole-video use, first label), or None
+  caption: str  # stands under every plot: what the data are; says so if they are simulated
+
+
+class Dataset(NamedTuple):
+  """The three pools of the paper's protocol (Sec. 4.1) and what goes with them."""
+
+  name: str
+  caption: str
+  classes: tuple[str, ...]  # of Selection and Testing; `truth_labels` index it
+  knowledge_classes: tuple[str, ...]  # of Knowledge-Source
+  knowledge_source: VideoPool
+  selection: VideoPool
+  testing: VideoPool
+  ids: Split  # in the pools' order
+  testing_annotations: Annotations  # float64, what the metrics compare with
+  search: SearchResults | None

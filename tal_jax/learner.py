@@ -1,0 +1,153 @@
+"""The active learner: the loop of the paper's Fig. 2 as a pure step over an immutable state.
+
+    train f_t on L_t -> select from U_t -> ask the oracle -> L_{t+1}
+
+Source: the paper, Sec. 3 and the protocol of Sec. 4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tal_jax import oracles
+from tal_jax.models import stage_wise, svm
+from tal_jax.pool import VideoPool, take
+
+
+class Knowledge(NamedTuple):
+  """What some selection functions know beside the state; None where no strategy needs it."""
+
+  prior: svm.SvmParams | None = None  # MCLE's zero-shot prior w0
+  lal: Any = None  # selection.lal.Selector
+  testing: VideoPool | None = None  # greedy_oracle looks at the test truths: an upper bound only
+
+
+@flax.struct.dataclass
+class LearnerState:
+  """All that is needed to go on. v videos in the pool, t truths per video.
+
+  `annotations` is what the oracle answered, which need not be the pool's truths; it is zero where
+  nothing was asked.
+  """
+
+  step: chex.Array  # [] int32
+  key: chex.PRNGKey  # of the next step
+  labeled: chex.Array  # [v] bool
+  annotations: chex.Array  # [v, t, 2] float32 seconds
+  annotation_mask: chex.Array  # [v, t] bool
+  model: stage_wise.StageWiseParams
+  knowledge: Knowledge = Knowledge()
+  settings: stage_wise.Settings = flax.struct.field(
+      pytree_node=False, default=stage_wise.Settings())
+
+
+class StepInfo(NamedTuple):
+  indices: np.ndarray  # [b] videos that were labelled in this step
+  reached_tiou: float | None  # mean tIoU of the oracle's answers, None if it marked nothing
+  fit: stage_wise.StageWiseInfo
+
+
+Annotate = Callable[[chex.Array, VideoPool], oracles.Answer]
+SelectFn = Callable[..., chex.Array]
+
+
+def simulated_oracle(key: chex.PRNGKey, *, noise: float = 0.0,
+                     noise_sigma: float = 0.0) -> Annotate:
+  """An oracle that answers from the pool's own truths: (indices, pool) -> Answer."""
+
+  def annotate(indices: chex.Array, pool: VideoPool) -> oracles.Answer:
+    asked = take(pool, indices)
+    return oracles.answer(key, indices, asked.truths, asked.truth_mask, asked.durations,
+                          noise=noise, noise_sigma=noise_sigma)
+
+  return annotate
+
+
+def init(key: chex.PRNGKey, pool: VideoPool, *, num_classes: int,
+         settings: stage_wise.Settings | None = None,
+         knowledge: Knowledge | None = None) -> LearnerState:
+  """The learner before its first label."""
+  return LearnerState(
+      step=jnp.zeros((), jnp.int32), key=key, labeled=jnp.zeros(pool.num_videos, bool),
+      annotations=jnp.zeros_like(jnp.asarray(pool.truths)),
+      annotation_mask=jnp.zeros_like(jnp.asarray(pool.truth_mask)),
+      model=stage_wise.init(pool.dim, num_classes), knowledge=knowledge or Knowledge(),
+      settings=settings or stage_wise.Settings())
+
+
+def annotated_pool(state: LearnerState, pool: VideoPool, *,
+                   num_videos: int | None = None) -> VideoPool:
+  """The labelled videos with the oracle's answers as truths, padded to a size of a short series.
+
+  Args:
+    num_videos: the padded number; default: `stage_wise.bucket` of the number of labels.
+  """
+  count = int(state.labeled.sum())
+  size = num_videos or stage_wise.bucket(count, most=pool.num_videos)
+  indices = jnp.nonzero(state.labeled, size=size, fill_value=0)[0]
+  real = jnp.arange(size) < count
+  chosen = take(pool, indices)
+  return chosen._replace(
+      truths=state.annotations[indices],
+      truth_mask=state.annotation_mask[indices] & real[:, None],
+      proposal_mask=chosen.proposal_mask & real[:, None])
+
+
+def label(state: LearnerState, pool: VideoPool, indices: chex.Array,
+          annotate: Annotate) -> tuple[LearnerState, oracles.Answer]:
+  """Asks the oracle for `indices` and files its answers."""
+  answer = annotate(indices, pool)
+  return state.replace(
+      labeled=state.labeled.at[indices].set(True),
+      annotations=state.annotations.at[indices].set(answer.segments),
+      annotation_mask=state.annotation_mask.at[indices].set(answer.mask)), answer
+
+
+def train(state: LearnerState,
+          pool: VideoPool) -> tuple[LearnerState, stage_wise.StageWiseInfo]:
+  """Retrains the model on all labels, from the last parameters."""
+  model, info = stage_wise.fit(
+      annotated_pool(state, pool), num_classes=state.model.classifier.b.shape[0],
+      settings=state.settings, start=state.model)
+  return state.replace(model=model), info
+
+
+def start(state: LearnerState, pool: VideoPool, *, num_initial: int,
+          annotate: Annotate) -> tuple[LearnerState, StepInfo]:
+  """The first training set: `num_initial` videos at random (Sec. 4.1: 10 %)."""
+  key, k_initial = jax.random.split(state.key)
+  indices = jnp.sort(jax.random.permutation(k_initial, pool.num_videos)[:num_initial])
+  return _label_and_train(state.replace(key=key), pool, indices, annotate)
+
+
+def step(state: LearnerState, pool: VideoPool, *, select: SelectFn, annotate: Annotate,
+         batch_size: int) -> tuple[LearnerState, StepInfo]:
+  """One round: select, annotate, retrain. Pure: the same state gives the same result.
+
+  Args:
+    select: a selection function, `selection.SELECTION[name]`.
+    annotate: the oracle.
+    batch_size: videos per round; the last round takes what is left.
+  """
+  left = int((~state.labeled).sum())
+  if left == 0:
+    raise ValueError("every video of the pool is labelled: there is nothing to select")
+  key, k_select = jax.random.split(state.key)
+  indices = select(k_select, state, pool, batch_size=min(batch_size, left))
+  return _label_and_train(state.replace(key=key, step=state.step + 1), pool,
+                          jnp.asarray(indices), annotate)
+
+
+def _label_and_train(state, pool, indices, annotate):
+  state, answer = label(state, pool, indices, annotate)
+  state, info = train(state, pool)
+  marked = float(answer.mask.sum())
+  reached = float(answer.reached.sum()) / marked if marked else None
+  return state, StepInfo(np.asarray(indices), reached, info)

@@ -1,0 +1,183 @@
+"""The stage-wise localisation model: attention (SVM, Platt, top-k), then the action classifier.
+
+Notation: v videos, p proposals, k segments kept per video, d dimensions, c classes.
+
+    features O -> h = P(action | s) -> top-k segments S^k -> z_c = confidence of class c
+
+Source: the paper, Sec. 3.1. Where it is silent, `Settings` holds our choice and says so.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from tal_jax import segments as seg
+from tal_jax.models import classifier, platt, svm
+from tal_jax.pool import VideoPool, proposal_overlaps
+
+
+class Settings(NamedTuple):
+  """Hyper-parameters of the model; hashable, so that it can be static under jit."""
+
+  top_k: int = 10  # segments kept per video (Sec. 3.1)
+  positive_tiou: float = 0.7  # proposals above it are positives (Sec. 3.1)
+  nms_threshold: float = 1.0  # tIoU; the paper names no NMS before its top-k: 1 means none
+  score: str = "product"  # z_c = h * softmax_c; "classifier": softmax_c alone. The paper is silent
+  svm_c: float = 1.0  # the paper is silent
+  svm_loss: str = "squared_hinge"  # LIBLINEAR's default; the paper is silent
+  svm_tol: float = 1e-4  # relative duality gap
+  classifier_c: float = 1.0  # the paper is silent
+  classifier_max_iters: int = 100
+
+
+class StageWiseParams(NamedTuple):
+  svm: svm.SvmParams
+  platt: platt.PlattParams
+  classifier: classifier.ClassifierParams
+
+
+class StageWiseInfo(NamedTuple):
+  svm: svm.SvmInfo
+  classifier: classifier.ClassifierInfo
+  num_classifier_rows: int  # positives within the top-k
+
+
+class Detections(NamedTuple):
+  segments: chex.Array  # [v, k, 2] seconds, best attention first
+  scores: chex.Array  # [v, k, c] z_c
+  attention: chex.Array  # [v, k] h
+  mask: chex.Array  # [v, k] True where a segment was left to keep
+
+
+def init(dim: int, num_classes: int) -> StageWiseParams:
+  """The model before any label: every confidence is 1/2, every class as likely."""
+  return StageWiseParams(svm.SvmParams(jnp.zeros(dim), jnp.zeros(())),
+                         platt.PlattParams(jnp.asarray(-1.0), jnp.zeros(())),
+                         classifier.init(dim, num_classes))
+
+
+def decision(params: svm.SvmParams, pool: VideoPool) -> chex.Array:
+  """The SVM's decision value of every proposal: [v, p]; -inf where padded."""
+  return jnp.where(pool.proposal_mask, svm.decision(params, pool.features), -jnp.inf)
+
+
+def confidence(params: StageWiseParams, pool: VideoPool) -> chex.Array:
+  """h_t of every proposal, in [0, 1]: [v, p]; 0 where padded."""
+  return jnp.where(pool.proposal_mask,
+                   platt.probability(params.platt, svm.decision(params.svm, pool.features)), 0.0)
+
+
+def attend(decisions: chex.Array, pool: VideoPool,
+           settings: Settings) -> tuple[chex.Array, chex.Array]:
+  """Hard attention: the indices of the k best proposals of each video, and which are real.
+
+  Ranks by the SVM's decision value, whose order Platt's sigmoid keeps without its saturation.
+
+  Args:
+    decisions: [v, p].
+
+  Returns:
+    indices [v, k] int32, best first; mask [v, k].
+  """
+  if settings.nms_threshold >= 1.0:  # plain top-k
+    k = min(settings.top_k, decisions.shape[1])
+    values, indices = jax.lax.top_k(jnp.where(pool.proposal_mask, decisions, -jnp.inf), k)
+    kept = jnp.isfinite(values)
+    pad = ((0, 0), (0, settings.top_k - k))
+    return (jnp.pad(jnp.where(kept, indices, 0).astype(jnp.int32), pad), jnp.pad(kept, pad))
+  return jax.vmap(functools.partial(
+      seg.nms, k=settings.top_k, threshold=settings.nms_threshold))(
+          pool.segments, decisions, pool.proposal_mask)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def detect(params: StageWiseParams, pool: VideoPool, settings: Settings) -> Detections:
+  """Localises actions in every video of the pool."""
+  decisions = decision(params.svm, pool)
+  indices, kept = attend(decisions, pool, settings)
+  gather = functools.partial(jnp.take_along_axis, axis=1)
+  attention = platt.probability(params.platt, gather(decisions, indices))
+  attention = jnp.where(kept, attention, 0.0)
+  features = gather(pool.features, indices[..., None])
+  scores = classifier.probability(params.classifier, features)
+  if settings.score == "product":
+    scores = scores * attention[..., None]
+  elif settings.score != "classifier":
+    raise ValueError(f"score must be 'product' or 'classifier', not {settings.score!r}")
+  return Detections(gather(pool.segments, indices[..., None]), scores, attention, kept)
+
+
+def attention_labels(pool: VideoPool, settings: Settings) -> tuple[chex.Array, chex.Array]:
+  """What the attention module learns: y [v, p] in {-1, +1}, and the tIoUs behind it [v, p, t]."""
+  overlaps = proposal_overlaps(pool.segments, pool.truths, pool.truth_mask)
+  return jnp.where(overlaps.max(-1) > settings.positive_tiou, 1.0, -1.0), overlaps
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def fit_attention(pool: VideoPool, settings: Settings, start: svm.SvmParams):
+  """Trains SVM and Platt on every proposal of the (labelled) pool.
+
+  Returns:
+    (SvmParams, PlattParams, SvmInfo, rows): `rows` are indices of the top-k [v, k], True where the
+    classifier may train on them [v, k], and their class [v, k].
+  """
+  y, overlaps = attention_labels(pool, settings)
+  flat_x, flat_y = pool.features.reshape(-1, pool.dim), y.ravel()
+  flat_mask = pool.proposal_mask.ravel()
+  params, info = svm.fit(flat_x, flat_y, flat_mask, c=settings.svm_c, loss=settings.svm_loss,
+                         tol=settings.svm_tol, init=start)
+  decisions = svm.decision(params, pool.features)
+  calibration = platt.fit(decisions.ravel(), flat_y, flat_mask)
+  indices, kept = attend(decisions, pool, settings)
+  overlaps = jnp.take_along_axis(overlaps, indices[..., None], axis=1)
+  usable = kept & (overlaps.max(-1) > settings.positive_tiou)
+  labels = jnp.take_along_axis(pool.truth_labels, overlaps.argmax(-1), axis=1)
+  return params, calibration, info, (indices, usable, jnp.maximum(labels, 0))
+
+
+def fit(pool: VideoPool, *, num_classes: int, settings: Settings,
+        start: StageWiseParams | None = None) -> tuple[StageWiseParams, StageWiseInfo]:
+  """Trains the three stages on a labelled pool, one after the other (Sec. 3.1, "Training").
+
+  Attention learns from every proposal (positive above `positive_tiou` with any truth); the
+  classifier from the proposals above it among the top-k that the attention just chose.
+
+  Its rows are gathered on the host into a buffer of one of few sizes, since only a part of the
+  top-k is usable: this function is pure but not jittable as a whole.
+
+  Args:
+    pool: labelled videos; their `truths` are what the oracle answered. Padded videos (all masks
+      False) change nothing.
+    num_classes: width of the classifier.
+    settings: hyper-parameters.
+    start: parameters to start from; the solution does not depend on them beyond the tolerances.
+  """
+  start = init(pool.dim, num_classes) if start is None else start
+  svm_params, calibration, svm_info, (indices, usable, labels) = fit_attention(
+      pool, settings, start.svm)
+  count = int(usable.sum())
+  video, rank = jnp.nonzero(usable, size=bucket(count), fill_value=0)
+  x = pool.features[video, indices[video, rank]]
+  real = jnp.arange(video.shape[0]) < count
+  weights, info = classifier.fit(
+      x, labels[video, rank], real, num_classes=num_classes, c=settings.classifier_c,
+      max_iters=settings.classifier_max_iters, start=start.classifier)
+  return (StageWiseParams(svm_params, calibration, weights),
+          StageWiseInfo(svm_info, info, count))
+
+
+def bucket(count: int, *, smallest: int = 16, most: int | None = None) -> int:
+  """The smallest of a fixed series of sizes that holds `count`: 16, 32, 64, ... (or `most`).
+
+  What is compiled depends on shapes; with sizes from a short series, a run of many steps compiles
+  a fixed number of programs.
+  """
+  size = smallest
+  while size < count:
+    size *= 2
+  return size if most is None else min(size, max(most, count))

@@ -1,0 +1,27 @@
+"""The greedy oracle: the true one-step gain of every candidate, an upper bound and no strategy.
+
+It reads the truths of the pool and of the test set, which no learner has. What a strategy closes of
+the way from random sampling to this bound is a measure that does not depend on how much there is
+to gain on a data set. Greedy by single videos: a batch is the top-b, as LAL's (Sec. 4.2).
+"""
+
+from __future__ import annotations
+
+import chex
+import numpy as np
+
+from tal_jax.learner import LearnerState, annotated_pool
+from tal_jax.pool import VideoPool
+from tal_jax.selection import gain, ranking
+
+
+def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
+           batch_size: int) -> chex.Array:
+  """The videos whose single addition raises the attention AP on Testing the most."""
+  if state.knowledge.testing is None:
+    raise ValueError("greedy_oracle needs state.knowledge.testing")
+  free = np.flatnonzero(~np.asarray(state.labeled))
+  scores = np.full(pool.num_videos, -np.inf, np.float32)
+  scores[free] = gain.all_gains(annotated_pool(state, pool), pool, free,
+                                state.knowledge.testing, state.settings, state.model.svm)
+  return ranking.best(key, scores, state.labeled, batch_size=batch_size)

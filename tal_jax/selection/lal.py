@@ -1,0 +1,114 @@
+"""Learning Active Learning (LAL): a regressor that predicts the gain of labelling a video.
+
+Notation: w: [d + 1] the attention SVM (weights and bias), the model's state; x: [v, bins] histogram
+of a video's confidences, the sample; g(w, x): predicted gain in attention AP.
+
+    g(w, x) = sum_j a_j exp(-g_w |z(w) - z_j|^2) exp(-g_x |u(x) - u_j|^2) + a_0
+
+z is a standardised PCA of w, u a standardised x. The kernel is a product since a linear one, or a
+sum, is blind to the state: at one step w is the same for every candidate, and its term would never
+change their order.
+
+Source: the paper, Sec. 3.2; Konyushkova et al. (NIPS 2017). The paper uses Support Vector
+Regression and gives neither kernel nor settings.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+
+from tal_jax.learner import LearnerState
+from tal_jax.models import platt, svm
+from tal_jax.pool import VideoPool
+from tal_jax.selection import ranking
+from tal_jax.selection.uncertainty import histogram
+
+_TIE = 1e-6  # predictions that differ by less, in standard deviations of the target, are ties
+
+
+class Selector(NamedTuple):
+  """The fitted regressor g; s support vectors, q principal components."""
+
+  state_mean: chex.Array  # [d + 1]
+  state_components: chex.Array  # [q, d + 1], scaled: z = components (w - mean)
+  sample_mean: chex.Array  # [bins]
+  sample_scale: chex.Array  # [bins]
+  support_states: chex.Array  # [s, q]
+  support_samples: chex.Array  # [s, bins]
+  coefficients: chex.Array  # [s]
+  intercept: chex.Array  # []
+  gamma_state: chex.Array  # []
+  gamma_sample: chex.Array  # []
+  target_mean: chex.Array  # [] AP
+  target_scale: chex.Array  # [] AP
+
+
+def describe_state(params: svm.SvmParams) -> chex.Array:
+  """The state of the model: [d + 1]."""
+  return jnp.append(params.w, params.b)
+
+
+def describe_samples(params: svm.SvmParams, calibration: platt.PlattParams, pool: VideoPool, *,
+                     num_bins: int) -> chex.Array:
+  """Histograms of the confidences of every video's proposals: [v, bins]."""
+  confidence = platt.probability(calibration, svm.decision(params, pool.features))
+  return histogram(confidence, pool.proposal_mask, num_bins=num_bins)
+
+
+def product_kernel(z: chex.Array, u: chex.Array, support_z: chex.Array, support_u: chex.Array,
+                   gamma_state, gamma_sample) -> chex.Array:
+  """exp(-g_w |z - z_j|^2) exp(-g_x |u - u_j|^2): [n, q], [n, bins] -> [n, s]."""
+
+  def squared_distance(a, b):
+    return ((a[:, None, :] - b[None, :, :])**2).sum(-1)
+
+  return jnp.exp(-gamma_state * squared_distance(z, support_z)
+                 - gamma_sample * squared_distance(u, support_u))
+
+
+@jax.jit
+def predict(selector: Selector, state: chex.Array, samples: chex.Array) -> chex.Array:
+  """Predicted gain of every sample at one state: [d + 1], [v, bins] -> [v], in AP."""
+  # The state's factor is one number per support vector: one matrix-vector product for the pool.
+  z = selector.state_components @ (state - selector.state_mean)
+  near = jnp.exp(-selector.gamma_state * ((selector.support_states - z)**2).sum(-1))
+  u = (samples - selector.sample_mean) / selector.sample_scale
+  u2, s2 = (u**2).sum(-1), (selector.support_samples**2).sum(-1)
+  cross = jnp.matmul(u, selector.support_samples.T, precision=jax.lax.Precision.HIGHEST)
+  kernel = jnp.exp(-selector.gamma_sample * jnp.maximum(u2[:, None] + s2 - 2.0 * cross, 0.0))
+  standard = kernel @ (near * selector.coefficients) + selector.intercept
+  return standard * selector.target_scale + selector.target_mean
+
+
+@jax.jit
+def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
+  """The predicted gain of every video of the pool: [v]."""
+  selector = state.knowledge.lal
+  samples = describe_samples(state.model.svm, state.model.platt, pool,
+                             num_bins=selector.sample_mean.shape[0])
+  return predict(selector, describe_state(state.model.svm), samples)
+
+
+def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
+           batch_size: int) -> chex.Array:
+  """The videos of highest predicted gain, each on its own (Sec. 4.2); needs `knowledge.lal`.
+
+  Far from every state it was trained on, an RBF regressor predicts the same for all: the batch is
+  random then, and the log says so.
+  """
+  selector = state.knowledge.lal
+  if selector is None:
+    raise ValueError("lal needs state.knowledge.lal (experiments.train_lal makes one)")
+  values = np.asarray(scores(state, pool))
+  free = values[~np.asarray(state.labeled)]
+  if len(free) > 1 and np.ptp(free) < _TIE * float(selector.target_scale):
+    logging.warning(
+        "lal: all %d candidates tie at step %d: the model is far from every state of "
+        "Knowledge-Source. This batch is random.", len(free), int(state.step))
+  return ranking.best(key, values, state.labeled, batch_size=batch_size)

@@ -1,0 +1,17 @@
+"""Fixtures for all tests. `data_dir` finds the real data sets, or skips with the reason."""
+
+import os
+import pathlib
+
+import pytest
+
+_DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> pathlib.Path:
+  """The folder named by TAL_JAX_DATA (default: ../shared/data)."""
+  path = pathlib.Path(os.environ.get("TAL_JAX_DATA", _DEFAULT))
+  if not path.is_dir():
+    pytest.skip(f"real data not found at {path}: set TAL_JAX_DATA to the folder of data sets")
+  return path

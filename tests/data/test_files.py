@@ -1,0 +1,129 @@
+"""The source `files`: from paths to RawData, with the report in between."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from tal_jax.data import files as lib
+from tal_jax.data.types import DataError, TimeGrid
+
+IDS = tuple(f"{subset}{i}" for subset in ("t", "v") for i in range(6))
+
+
+def make(folder, **changes):
+  """Writes 12 videos of 6 subjects and 3 classes; returns the arguments of `inspect`."""
+  database = {}
+  (folder / "features").mkdir()
+  for n, video_id in enumerate(IDS):
+    database[video_id] = {
+        "subset": "training" if video_id[0] == "t" else "validation", "duration": 20.0,
+        "fps": 10, "subject": n // 2, "annotations": [{"segment": [2, 8], "label": f"c{n % 3}"}]}
+    np.save(folder / "features" / f"{video_id}.npy", np.full((40, 2), float(n)))
+  (folder / "a.json").write_text(json.dumps({"database": database}))
+  return dict(annotations=folder / "a.json", features=folder / "features", stride=5, window=5,
+              split="subject", split_options={"num_knowledge_subjects": 1}, seed=0) | changes
+
+
+def test_load(tmp_path):
+  raw = lib.load(**make(tmp_path, windows={"shortest": 4.0}), report_path=tmp_path / "report.txt")
+  assert list(map(len, raw.split)) == [2, 4, 6] and raw.caption == "a.json"
+  assert raw.features("t3").grid == TimeGrid(10.0, 5.0, 5.0)
+  np.testing.assert_array_equal(raw.features("t3").values, np.full((40, 2), 3.0))
+  np.testing.assert_array_equal(raw.proposals("t3")[0], [0, 4])
+  # People differ, classes are shared: Knowledge-Source can play the search results.
+  assert tuple(raw.search.videos) == raw.split.knowledge_source
+  assert "no problem found" in (tmp_path / "report.txt").read_text()
+
+
+def test_split_by_class_has_no_search(tmp_path):
+  raw = lib.load(**make(tmp_path, split="class", split_options={"num_knowledge_classes": 1}))
+  assert raw.search is None and list(map(len, raw.split)) == [2, 4, 4]
+
+
+def test_split_by_list(tmp_path):
+  (tmp_path / "split.json").write_text(json.dumps(
+      {"knowledge_source": ["t0"], "selection": ["t1"], "testing": ["v0"]}))
+  raw, report = lib.inspect(**make(tmp_path, split="list",
+                                   split_options={"path": tmp_path / "split.json"}))
+  assert raw.split == (("t0",), ("t1",), ("v0",)) and report.count("in no set") == 9
+
+
+def test_hdf5_and_proposals_file(tmp_path):
+  options = make(tmp_path, caption="mine")
+  with h5py.File(tmp_path / "f.h5", "w") as file:
+    for video_id in IDS:
+      file[f"v_{video_id}/c3d"] = np.ones((40, 3))
+  results = {i: [{"score": 0.1, "segment": [1, 2]}, {"score": 0.5, "segment": [15, 25]}]
+             for i in IDS}
+  (tmp_path / "p.json").write_text(json.dumps({"results": results}))
+  options.update(features=tmp_path / "f.h5", proposals=tmp_path / "p.json", num_proposals=1)
+  raw, report = lib.inspect(**options)
+  assert raw.features("t0").values.shape == (40, 3) and raw.caption == "mine"
+  np.testing.assert_array_equal(raw.proposals("t0"), [[15, 20]])
+  assert report.count("proposals outside the video") == 12
+  with pytest.raises(DataError, match="exclude each other"):
+    lib.inspect(**options, windows={"overlap": 0.5})
+
+
+def test_fatal_faults_stop_load_with_one_report(tmp_path):
+  options = make(tmp_path)
+  (tmp_path / "features" / "t1.npy").unlink()
+  np.save(tmp_path / "features" / "v1.npy", np.full((40, 2), np.nan))
+  raw, report = lib.inspect(**options)
+  assert raw is None and report.count("no features") == report.count("non-finite feature") == 1
+  with pytest.raises(DataError, match="(?s)no features.*t1.*non-finite feature.*v1.npy"):
+    lib.load(**options, report_path=tmp_path / "report.txt")
+  assert "v1.npy" in (tmp_path / "report.txt").read_text()
+
+
+def test_allow_missing_drops_and_says_so(tmp_path):
+  options = make(tmp_path, allow_missing=True)
+  for video_id in ("t4", "v1"):
+    (tmp_path / "features" / f"{video_id}.npy").unlink()
+  raw, report = lib.inspect(**options)
+  assert report.count("dropped video") == 2
+  assert not {"t4", "v1"} & set(sum(raw.split, ())) and len(sum(raw.split, ())) == 10
+
+
+def test_wrong_subset_name_is_explained(tmp_path):
+  options = make(tmp_path)
+  options["split_options"]["testing_subset"] = "Validation"
+  with pytest.raises(DataError, match="'Validation'; there are 'training', 'validation'; did you"):
+    lib.load(**options)
+
+
+def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
+  options = make(tmp_path)
+  content = json.loads((tmp_path / "a.json").read_text())
+  del content["database"]["t2"]["duration"]
+  (tmp_path / "a.json").write_text(json.dumps(content))
+  raw, report = lib.inspect(**options)
+  assert raw is None and report.count("structure") == 1
+  assert "t2: lacks the field(s) duration" in report.text()
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    (dict(split="people"), "data.split.kind = 'people'; there are class, list, subject"),
+    (dict(split_options={"number": 1}), "data.split: .*number"),
+    (dict(windows={"shortest": -1}), "shortest=-1"),
+    (dict(windows={"step": 1}), "data.windows: .*step"),
+    (dict(split_options={"num_knowledge_subjects": 9}), "9 Knowledge-Source subjects of 3"),
+])
+def test_wrong_options(tmp_path, changes, message):
+  with pytest.raises(DataError, match=message):
+    lib.inspect(**make(tmp_path, **changes))
+
+
+def test_hapt_is_clean(data_dir):
+  folder = data_dir / "hapt"
+  raw, report = lib.inspect(
+      annotations=folder / "hapt.json", features=folder / "features", stride=10, window=50, seed=0,
+      split="subject", split_options={"num_knowledge_subjects": 6})
+  assert not report.problems and sum(map(len, raw.split)) == 340
+  # The wrong frame rate, a common fault, is noticed on every video.
+  _, report = lib.inspect(
+      annotations=folder / "hapt.json", features=folder / "features", fps=25, stride=10, window=50,
+      seed=0, split="subject", split_options={"num_knowledge_subjects": 6})
+  assert report.count("features do not span the video") == 340
