@@ -28,6 +28,8 @@ def run_main(main: Callable[[], None]) -> NoReturn:
   """
   def guarded(argv: Sequence[str]) -> None:
     try:
+      if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # orbax logs every save
       if len(argv) > 1:
         raise DataError(f"unexpected argument {argv[1]!r}: options are written --name=value")
       main()

@@ -82,7 +82,7 @@ def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
   read = None if proposals is None else read_proposals(proposals, limit=num_proposals)
   sets, split_error = None, None
   try:
-    sets = _split(annotated, split, split_options, seed)
+    sets = split_by(annotated, split, split_options, seed)
   except DataError as error:
     split_error = error  # the report first: its wrong subset names are the likely cause
   report = validate(
@@ -114,7 +114,8 @@ def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
                  caption or os.path.basename(file)), report
 
 
-def _split(annotated: Annotations, name: str, options: Mapping[str, Any], seed: int) -> Split:
+def split_by(annotated: Annotations, name: str, options: Mapping[str, Any], seed: int) -> Split:
+  """The split of that name with its options; DataError for an unknown name or option."""
   if name not in SPLITS:
     raise DataError(f"data.split.kind = {name!r}; there are {', '.join(sorted(SPLITS))}.")
   options = dict(options) if name == "list" else {"seed": seed, **options}

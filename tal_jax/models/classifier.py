@@ -66,8 +66,10 @@ def fit(x: chex.Array, labels: chex.Array, mask: chex.Array | None = None, *, nu
     start: where to start, for instance the classifier of a smaller labelled set.
   """
   chex.assert_rank([x, labels], [2, 1])
-  x = x.astype(jnp.float32)
   real = jnp.ones(labels.shape) if mask is None else mask.astype(jnp.float32)
+  # Not x * real: what stands in a masked row may be NaN, or no class.
+  x = jnp.where(real[:, None] > 0, x.astype(jnp.float32), 0.0)
+  labels = jnp.where(real > 0, labels, 0)
   scale = 1.0 / (1.0 + c * real.sum())
 
   def loss(params):

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 _DAMPING = 1e-6  # added to the Hessian of the mean loss, keeps one-class data solvable
 _NUM_HALVINGS = 10
+_ROUNDING = 1e-6  # relative, of a mean in float32
 
 
 class PlattParams(NamedTuple):
@@ -47,16 +48,20 @@ def fit(scores: chex.Array, labels: chex.Array, mask: chex.Array | None = None, 
   """
   chex.assert_rank([scores, labels], 1)
   real = jnp.ones(scores.shape) if mask is None else mask.astype(jnp.float32)
-  s = scores.astype(jnp.float32)
+  s = jnp.where(real > 0, scores.astype(jnp.float32), 0.0)  # padded scores may be -inf
   count = jnp.maximum(real.sum(), 1.0)
   positive = real * (labels > 0)
   num_positive, num_negative = positive.sum(), (real - positive).sum()
   target = jnp.where(labels > 0, (num_positive + 1.0) / (num_positive + 2.0),
                      1.0 / (num_negative + 2.0))
   mean = (real * s).sum() / count
-  scale = jnp.sqrt((real * (s - mean)**2).sum() / count)
-  scale = jnp.where(scale > 0, scale, 1.0)
-  z = (s - mean) / scale
+  largest = jnp.abs(real * (s - mean)).max(initial=0.0)  # squares would overflow, or vanish
+  relative = (s - mean) / jnp.where(largest > 0, largest, 1.0)
+  scale = largest * jnp.sqrt((real * relative**2).sum() / count)
+  # Equal scores differ from their mean by rounding, which must not be taken for a signal.
+  varies = largest > _ROUNDING * jnp.abs(mean)
+  scale = jnp.where(varies, scale, 1.0)
+  z = jnp.where(varies, (s - mean) / scale, 0.0)
 
   def loss(theta):
     f = theta[0] * z + theta[1]
@@ -75,7 +80,7 @@ def fit(scores: chex.Array, labels: chex.Array, mask: chex.Array | None = None, 
     # The first of 1, 1/2, 1/4, ... that does not raise the loss (Lin et al., Algorithm 1).
     sizes = 0.5**jnp.arange(_NUM_HALVINGS)
     losses = jax.vmap(lambda size: loss(theta + size * step))(sizes)
-    accepted = losses <= loss(theta) + 1e-4 * sizes * gradient @ step + 1e-7
+    accepted = losses <= loss(theta) + 1e-4 * sizes * (gradient @ step) + 1e-7
     size = jnp.where(jnp.any(accepted), sizes[jnp.argmax(accepted)], 0.0)
     return i + 1, theta + size * step, jnp.abs(size * step).max()
 

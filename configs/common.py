@@ -1,0 +1,59 @@
+"""Defaults that all experiments share. A config file changes what its experiment changes.
+
+Fields marked [open] are not given by the paper: the value is ours.
+"""
+
+from ml_collections import ConfigDict
+
+
+def defaults() -> ConfigDict:
+  config = ConfigDict()
+  config.strategies = ("random", "uncertainty", "mcle", "lal")  # Fig. 3
+  config.seeds = 3  # their number; seed i draws its own split, first labels and noise  [open]
+  config.batch_size = 64  # Sec. 4.2
+  config.initial_ratio = 0.1  # Sec. 4.1
+  config.budget_ratio = 1.0  # Sec. 4.1: until 100 %
+  config.top_k = 10  # Sec. 3.1
+  config.encoder = "context"  # or "mean", the paper's
+  config.tensorboard = False  # needs the extra `tensorboard`
+
+  config.svm = ConfigDict()
+  config.svm.c = 0.01  # [open]
+  config.svm.loss = "squared_hinge"  # or "hinge"  [open]
+  config.svm.tol = 1e-4  # relative duality gap  [open]
+
+  config.attention = ConfigDict()
+  config.attention.positive_tiou = 0.7  # Sec. 3.1
+  config.attention.nms_threshold = 1.0  # tIoU; 1 means no NMS before the top-k  [open]
+
+  config.classifier = ConfigDict()
+  config.classifier.c = 0.01  # [open]
+  config.classifier.max_iters = 60  # of L-BFGS  [open]
+  config.classifier.score = "product"  # attention * softmax, or "classifier"  [open]
+
+  config.oracle = ConfigDict()
+  config.oracle.noise = 0.0  # p: answers have a mean tIoU of 1 - p (Sec. 4.2)
+  config.oracle.noise_sigma = 0.0  # [open]
+
+  config.lal = ConfigDict()
+  config.lal.artifact = ""  # path of a selector made by experiments.train_lal; "" trains one
+  config.lal.labeled_sizes = (10, 25, 50, 100)  # tau  [open]
+  config.lal.episodes_per_size = 16  # Q  [open]
+  config.lal.extras_per_episode = 24  # M  [open]
+  config.lal.num_bins = 10  # of the confidence histogram  [open]
+  config.lal.held_out_ratio = 0.5  # of Knowledge-Source  [open]
+  config.lal.vmap_size = 4  # episodes computed at once
+  config.lal.cs = (0.1, 1.0, 10.0)  # SVR's C, cross-validated  [open]
+  config.lal.gamma_factors = (0.3, 1.0, 3.0)  # kernel widths, cross-validated  [open]
+  config.lal.epsilon = 0.1  # of the SVR  [open]
+
+  config.mcle = ConfigDict()
+  config.mcle.prior = "search"  # or "knowledge_source"
+  config.mcle.precision = 0.8  # of the simulated video search  [open]
+  config.mcle.results_per_class = 10  # [open]
+
+  config.data = ConfigDict()
+  config.data.seed = 0  # added to the number of the seed
+  config.data.normalize = "standardize"  # or "l2", "none"  [open]
+  config.data.dtype = "float32"  # or "float16", "bfloat16"
+  return config

@@ -1,0 +1,200 @@
+"""What all strategies of one seed share: data, first labels, oracle, knowledge, full training.
+
+Paired design: in a seed every strategy has the same split, the same first labels, the same oracle
+noise for a video, and the same reference of full training (the paper, Sec. 4.1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from experiments.reporter import Reporter
+from tal_jax import learner
+from tal_jax.data import sources
+from tal_jax.data.types import DataError, Dataset
+from tal_jax.metrics.average_precision import (
+  GroundTruth,
+  MeanAP,
+  Predictions,
+  detection_map,
+  ground_truth,
+)
+from tal_jax.models import stage_wise, svm
+from tal_jax.models.svm_problem import LOSSES
+from tal_jax.selection import NEEDS, SELECTION, gain, lal, lal_regression, lal_training, prior
+
+# Independent random streams of one seed.
+_LEARNER, _ORACLE, _PRIOR, _LAL = range(4)
+
+
+def model_settings(config: ConfigDict) -> stage_wise.Settings:
+  """The model's hyper-parameters from a config."""
+  if config.svm.loss not in LOSSES:
+    raise DataError(f"svm.loss = {config.svm.loss!r}; there are {', '.join(LOSSES)}.")
+  return stage_wise.Settings(
+      top_k=config.top_k, positive_tiou=config.attention.positive_tiou,
+      nms_threshold=config.attention.nms_threshold, score=config.classifier.score,
+      svm_c=config.svm.c, svm_loss=config.svm.loss, svm_tol=config.svm.tol,
+      classifier_c=config.classifier.c, classifier_max_iters=config.classifier.max_iters)
+
+
+def check(config: ConfigDict) -> None:
+  """DataError for a setting that no run could use, before any work is done."""
+  unknown = [name for name in config.strategies if name not in SELECTION]
+  if unknown or not config.strategies:
+    raise DataError(f"strategies = {tuple(config.strategies)}: there is no {', '.join(unknown)}. "
+                    f"There are {', '.join(SELECTION)}.")
+  if len(set(config.strategies)) < len(config.strategies):
+    raise DataError(f"strategies = {tuple(config.strategies)} names one twice")
+  ranges = (("seeds", config.seeds >= 1, "at least 1"),
+            ("batch_size", config.batch_size >= 1, "at least 1"),
+            ("top_k", config.top_k >= 1, "at least 1"),
+            ("initial_ratio", 0 < config.initial_ratio <= 1, "in (0, 1]"),
+            ("budget_ratio", config.initial_ratio <= config.budget_ratio <= 1,
+             "from initial_ratio to 1"),
+            ("svm.c", config.svm.c > 0, "positive"), ("svm.tol", config.svm.tol > 0, "positive"),
+            ("classifier.c", config.classifier.c > 0, "positive"),
+            ("classifier.score", config.classifier.score in ("product", "classifier"),
+             "'product' or 'classifier'"),
+            ("oracle.noise", 0 <= config.oracle.noise < 1, "in [0, 1)"),
+            ("oracle.noise_sigma", config.oracle.noise_sigma >= 0, "not negative"),
+            ("mcle.prior", config.mcle.prior in prior.PRIORS, f"one of {prior.PRIORS}"),
+            ("mcle.precision", 0 <= config.mcle.precision <= 1, "in [0, 1]"))
+  for name, good, wanted in ranges:
+    if not good:
+      value = functools.reduce(getattr, name.split("."), config)
+      raise DataError(f"{name} = {value!r}: it must be {wanted}")
+  model_settings(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+  """One seed's data and knowledge."""
+
+  config: ConfigDict
+  seed: int
+  data: Dataset
+  truth: GroundTruth
+  settings: stage_wise.Settings
+  annotate: learner.Annotate
+  knowledge: learner.Knowledge
+  first: learner.LearnerState  # before any label; the same for every strategy
+
+  def evaluate(self, model: stage_wise.StageWiseParams) -> tuple[MeanAP, float, Predictions]:
+    """Detection mAP and attention AP on Testing, and the predictions behind the former."""
+    predictions = to_predictions(stage_wise.detect(model, self.data.testing, self.settings))
+    attention_ap = _attention_ap(model.svm, self.data.testing, self.settings)
+    return detection_map(self.truth, predictions), float(attention_ap), predictions
+
+  def full_training(self) -> float:
+    """mAP of the model trained on every video of Selection with its true labels."""
+    pool = self.data.selection
+    state, _ = learner.start(
+        self.first, pool, num_initial=pool.num_videos,
+        annotate=learner.simulated_oracle(jax.random.key(0)))
+    return self.evaluate(state.model)[0].average_map
+
+
+_attention_ap = jax.jit(gain.held_out_ap, static_argnames="settings")
+
+
+def to_predictions(detections: stage_wise.Detections) -> Predictions:
+  """Every kept segment with every class, as the official format lists them."""
+  scores, kept = np.asarray(detections.scores), np.asarray(detections.mask)
+  video, rank = np.nonzero(kept)
+  num_classes = scores.shape[-1]
+  return Predictions(
+      video=np.repeat(video, num_classes), label=np.tile(np.arange(num_classes), len(video)),
+      segments=np.repeat(np.asarray(detections.segments, np.float64)[video, rank], num_classes,
+                         axis=0),
+      scores=scores[video, rank].astype(np.float64).ravel())
+
+
+def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter) -> Context:
+  """Loads one seed's data and bootstraps what its selection functions need to know."""
+  data = load_data(config, seed, report)
+  settings = model_settings(config)
+  keys = jax.random.split(jax.random.key(config.data.seed + seed), 4)
+  needs = {NEEDS[name] for name in config.strategies if name in NEEDS}
+  knowledge = learner.Knowledge(
+      prior=_prior(config, data, settings, keys[_PRIOR]) if "prior" in needs else None,
+      lal=_lal(config, data, settings, keys[_LAL], seed, workdir, report)
+      if "lal" in needs else None,
+      testing=data.testing if "testing" in needs else None)
+  return Context(
+      config=config, seed=seed, data=data,
+      truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
+      settings=settings, knowledge=knowledge,
+      annotate=learner.simulated_oracle(keys[_ORACLE], noise=config.oracle.noise,
+                                        noise_sigma=config.oracle.noise_sigma),
+      first=learner.init(keys[_LEARNER], data.selection, num_classes=len(data.classes),
+                         settings=settings, knowledge=knowledge))
+
+
+def load_data(config: ConfigDict, seed: int, report: Reporter) -> Dataset:
+  """The data set of one seed, its pools on the device."""
+  data = sources.load(config.data.to_dict(), seed=seed, encoder=config.encoder,
+                      progress=functools.partial(report.working, "loading videos"))
+  report.say(f"seed {seed}: {data.name}: {data.knowledge_source.num_videos} Knowledge-Source, "
+             f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
+             f"{len(data.classes)} classes, {data.selection.segments.shape[1]} proposals of "
+             f"{data.selection.dim} dimensions. {data.caption}")
+  return data._replace(**{name: jax.tree.map(jnp.asarray, getattr(data, name))
+                          for name in ("knowledge_source", "selection", "testing")})
+
+
+def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:
+  if config.mcle.prior == "knowledge_source":
+    return prior.from_knowledge_source(data.knowledge_source, settings)
+  return prior.from_search(
+      key, data.search, data.knowledge_source, settings, num_classes=len(data.classes),
+      results_per_class=config.mcle.results_per_class, precision=config.mcle.precision)
+
+
+def _lal(config, data: Dataset, settings, key, seed: int, workdir: pathlib.Path,
+         report: Reporter) -> lal.Selector:
+  path = pathlib.Path(config.lal.artifact or workdir / "lal" / f"seed_{seed}.npz")
+  if config.lal.artifact or path.exists():
+    selector, quality = lal_regression.load(path, dim=data.selection.dim, encoder=config.encoder)
+    report.say(f"lal: read {path}. {quality}")
+  else:
+    selector, _ = train_lal(config, data, settings, key, path, report)
+  return jax.tree.map(jnp.asarray, selector)
+
+
+def train_lal(config: ConfigDict, data: Dataset, settings: stage_wise.Settings, key: Any,
+              path: pathlib.Path, report: Reporter):
+  """Generates LAL's training set on Knowledge-Source, fits the regressor and saves it."""
+  options = config.lal
+  try:
+    episodes = lal_training.generate(
+        key, data.knowledge_source, settings, labeled_sizes=tuple(options.labeled_sizes),
+        episodes_per_size=options.episodes_per_size,
+        extras_per_episode=options.extras_per_episode, num_bins=options.num_bins,
+        held_out_ratio=options.held_out_ratio, vmap_size=options.vmap_size,
+        progress=functools.partial(report.working, "training LAL"))
+    selector, quality = lal_regression.fit(
+        episodes, cs=tuple(options.cs), gamma_factors=tuple(options.gamma_factors),
+        epsilon=options.epsilon)
+  except ValueError as error:
+    raise DataError(str(error)) from error
+  if not episodes.converged.all():
+    logging.warning("lal: %d of %d episodes have a retrained SVM that did not meet svm.tol",
+                    (~episodes.converged).sum(), len(episodes.converged))
+  lal_regression.save(path, selector, quality, encoder=config.encoder)
+  report.say(f"lal: {quality}")
+  return selector, quality
+
+
+def lal_key(config: ConfigDict, seed: int) -> Any:
+  """The random stream from which `build` trains LAL for this seed."""
+  return jax.random.split(jax.random.key(config.data.seed + seed), 4)[_LAL]

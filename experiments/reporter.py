@@ -1,0 +1,36 @@
+"""What a run says while it works: one progress bar with an ETA, and lines above it."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+
+class Reporter:
+  """Reports to stderr. `bar` counts learner steps; its postfix shows the work inside one."""
+
+  def __init__(self, desc: str, *, unit: str = "step"):
+    self.bar = tqdm(desc=desc, unit=unit, dynamic_ncols=True, smoothing=0.1, mininterval=0.5)
+
+  def say(self, text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
+
+  def expect(self, total: int) -> None:
+    self.bar.total = total
+    self.bar.refresh()
+
+  def working(self, what: str, done: int, total: int) -> None:
+    """Progress inside a step, e.g. of loading videos."""
+    self.bar.set_postfix_str(f"{what} {done}/{total}", refresh=False)
+    self.bar.update(0)
+
+  def step(self, text: str) -> None:
+    self.bar.set_postfix_str(text, refresh=False)
+    self.bar.update(1)
+
+  def __enter__(self) -> Reporter:
+    return self
+
+  def __exit__(self, *_) -> None:
+    self.bar.close()

@@ -1,0 +1,144 @@
+"""Runs the paper's active-learning simulation (Sec. 3 and 4).
+
+    python -m experiments.simulate --config=configs/anet.py [--workdir=DIR] [--config.x.y=...]
+
+The same command goes on where a killed run stopped. What it writes is listed in the README.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+import time
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from experiments import cli, context, plots, summary
+from experiments.reporter import Reporter
+from experiments.workdir import Workdir, write_json
+from tal_jax import learner
+from tal_jax.checkpoints import Checkpoints
+from tal_jax.data.annotations import write_annotations
+from tal_jax.data.predictions import write_predictions
+from tal_jax.data.types import DataError
+from tal_jax.selection import SELECTION
+
+
+def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
+  """Runs every strategy on every seed, or what is left of it.
+
+  Returns:
+    The summary: {strategy: {measure: {mean, ci95, per_seed}}}.
+
+  Raises:
+    DataError: a setting, the data, or the work directory cannot be used.
+  """
+  context.check(config)
+  directory = Workdir(workdir, config.to_dict())
+  with Reporter("simulate") as report:
+    for seed in range(config.seeds):
+      if not all(_is_finished(directory.rows(name, seed)) for name in config.strategies):
+        _run_seed(context.build(config, seed, directory.path, report), directory, report)
+  rows = directory.all_rows()
+  result = summary.summarise(rows)
+  write_json(directory.path / "summary.json", result)
+  write_json(directory.path / "comparisons.json", summary.comparisons(rows))
+  caption = json.loads((directory.path / "data.json").read_text())["caption"]
+  plots.learning_curves(rows, directory.path / "learning_curves.png",
+                        title=config.name, caption=caption)
+  print(summary.table(rows, caption))
+  print(f"curves: {directory.path / 'learning_curves.png'}")
+  return result
+
+
+def _run_seed(shared: context.Context, directory: Workdir, report: Reporter) -> None:
+  config, data = shared.config, shared.data
+  write_json(directory.path / "data.json", {"name": data.name, "caption": data.caption,
+                                            "classes": list(data.classes)})
+  if shared.seed == 0:
+    write_annotations(directory.path / "ground_truth.json", data.testing_annotations)
+  total = data.selection.num_videos
+  num_initial = max(1, round(config.initial_ratio * total))
+  budget = max(num_initial, round(config.budget_ratio * total))
+  steps = 1 + math.ceil((budget - num_initial) / config.batch_size)
+  report.expect(config.seeds * len(config.strategies) * steps)
+  full_map = shared.full_training()
+  if not full_map > 0:
+    raise DataError(
+        f"seed {shared.seed}: the model trained on every video has an mAP of 0 on Testing: there "
+        "is no learning curve to measure. Are the proposals good enough (experiments.evaluate), "
+        "and do Selection and Testing share classes?")
+  start = learner.start(shared.first, data.selection, num_initial=num_initial,
+                        annotate=shared.annotate)
+  for name in config.strategies:
+    _run_strategy(name, shared, start, full_map, budget, directory, report)
+
+
+def _run_strategy(name: str, shared: context.Context,
+                  start: tuple[learner.LearnerState, learner.StepInfo], full_map: float,
+                  budget: int, directory: Workdir, report: Reporter) -> None:
+  """One learning curve, from its last good checkpoint on."""
+  rows = directory.rows(name, shared.seed)
+  if _is_finished(rows):
+    for _ in rows:
+      report.step(f"{name} was finished")
+    return
+  checkpoints = Checkpoints(directory.checkpoints(name, shared.seed))
+  state = checkpoints.restore(shared.first)
+  if state is not None and int(state.step) >= len(rows):
+    state = None  # its rows are gone: begin again
+  directory.keep(name, shared.seed, -1 if state is None else int(state.step))
+  for _ in directory.rows(name, shared.seed):
+    report.step(f"{name} goes on")
+  pool, seconds = shared.data.selection, 0.0
+  while state is None or int(state.labeled.sum()) < budget:
+    begin = time.perf_counter()
+    if state is None:
+      state, info = start
+    else:
+      left = budget - int(state.labeled.sum())
+      state, info = learner.step(
+          state, pool, select=SELECTION[name], annotate=shared.annotate,
+          batch_size=min(shared.config.batch_size, left))
+    result, attention_ap, predictions = shared.evaluate(state.model)
+    seconds = time.perf_counter() - begin
+    num_labeled = int(state.labeled.sum())
+    row = {
+        "strategy": name, "seed": shared.seed, "step": int(state.step),
+        "num_labeled": num_labeled, "labeled_ratio": num_labeled / pool.num_videos,
+        "map": result.average_map, "map_ratio": result.average_map / full_map,
+        "attention_ap": attention_ap, "seconds": round(seconds, 3),
+        "map_at_50": float(result.mean_ap[0]), "full_map": full_map,
+        "reached_tiou": info.reached_tiou, "duality_gap": float(info.fit.svm.duality_gap),
+        "svm_converged": bool(info.fit.svm.converged), "is_last": num_labeled >= budget}
+    if row["is_last"] and (name, shared.seed) == (shared.config.strategies[0], 0):
+      write_predictions(directory.path / "predictions.json", predictions,
+                        shared.data.ids.testing, shared.data.classes)
+    chosen = [shared.data.ids.selection[i] for i in info.indices]
+    directory.append(row, {"strategy": name, "seed": shared.seed, "step": row["step"],
+                           "video_ids": chosen})
+    checkpoints.save(state)
+    report.step(f"{name}, seed {shared.seed}: {row['labeled_ratio']:.0%} of labels, "
+                f"mAP {row['map']:.3f}")
+  checkpoints.close()
+
+
+def _is_finished(rows: list[dict[str, Any]]) -> bool:
+  return bool(rows) and rows[-1]["is_last"]
+
+
+def main() -> None:
+  config = _CONFIG.value
+  run(config, _WORKDIR.value or pathlib.Path("runs") / config.name.replace(":", "_"))
+
+
+if __name__ == "__main__":
+  _CONFIG = config_flags.DEFINE_config_file(
+      "config", None, "Configuration, e.g. configs/anet.py or configs/anet.py:smoke.")
+  _WORKDIR = flags.DEFINE_string(
+      "workdir", None, "Where to write, and to go on; default: runs/NAME_VARIANT.")
+  flags.mark_flag_as_required("config")
+  cli.run_main(main)

@@ -1,0 +1,53 @@
+"""Trains LAL's selector on Knowledge-Source and saves it (the paper, Sec. 3.2).
+
+    python -m experiments.train_lal --config=configs/anet.py --output=lal.npz [--seed=0]
+    python -m experiments.simulate --config=configs/anet.py --config.lal.artifact=lal.npz
+
+Without an artifact `simulate` trains one per seed, on that seed's Knowledge-Source, the same as
+this binary does with `--seed`. An artifact made once serves all seeds of a run, and other data of
+the same encoder and feature width; mind that another seed's Selection may hold videos that this
+seed's Knowledge-Source had.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from experiments import cli, context
+from experiments.reporter import Reporter
+from tal_jax.data.types import DataError
+from tal_jax.selection.lal_regression import Report
+
+
+def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Report:
+  """Generates the episodes, fits the regressor, writes the artifact; returns its quality."""
+  context.check(config)
+  path = pathlib.Path(output)
+  if path.suffix != ".npz":
+    raise DataError(f"--output={output}: the artifact is a .npz file")
+  if not 0 <= seed:
+    raise DataError(f"--seed={seed}: it must not be negative")
+  with Reporter("train_lal", unit="episode") as report:
+    data = context.load_data(config, seed, report)
+    _, quality = context.train_lal(config, data, context.model_settings(config),
+                                   context.lal_key(config, seed), path, report)
+  return quality
+
+
+def main() -> None:
+  quality = run(_CONFIG.value, _OUTPUT.value, seed=_SEED.value)
+  for field, value in dataclasses.asdict(quality).items():
+    print(f"{field:26s} {value:.4g}")
+  print(f"selector: {_OUTPUT.value}")
+
+
+if __name__ == "__main__":
+  _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration.")
+  _OUTPUT = flags.DEFINE_string("output", None, "Where to write the selector (.npz).")
+  _SEED = flags.DEFINE_integer("seed", 0, "Which seed's Knowledge-Source.")
+  flags.mark_flags_as_required(["config", "output"])
+  cli.run_main(main)

@@ -1,0 +1,119 @@
+"""The work directory of a run: what is in it, and how a killed run goes on.
+
+    config.json            the configuration; another one is refused
+    metrics.jsonl          a row per strategy, seed and step
+    selections.jsonl       which videos were chosen in it
+    checkpoints/           of each strategy and seed, written after their rows
+
+A row stands before its checkpoint does. On a restart, the rows after the last good checkpoint of an
+unfinished run, or a row cut in the middle, are taken out again; the run then writes the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from tal_jax.data.types import DataError
+
+_ROW_FILES = ("metrics.jsonl", "selections.jsonl")
+
+
+class Workdir:
+  """Opens the directory for one configuration.
+
+  Raises:
+    DataError: the directory holds a run of another configuration, or cannot be used.
+  """
+
+  def __init__(self, path: str | os.PathLike, config: dict[str, Any]):
+    self.path = pathlib.Path(path)
+    if self.path.exists() and not self.path.is_dir():
+      raise DataError(f"--workdir={path} is a file: give a folder")
+    self.path.mkdir(parents=True, exist_ok=True)
+    file = self.path / "config.json"
+    config = json.loads(json.dumps(config))  # tuples become lists, as they are read back
+    if file.exists():
+      self._check_same(file, config)
+    elif any((self.path / name).exists() for name in _ROW_FILES):
+      raise DataError(f"--workdir={path} has results but no config.json: give another folder")
+    else:
+      write_json(file, config)
+    self._rows = {name: self._read(name) for name in _ROW_FILES}
+
+  def _check_same(self, file: pathlib.Path, config: dict[str, Any]) -> None:
+    try:
+      old = json.loads(file.read_text())
+    except ValueError as error:
+      raise DataError(f"{file} is not JSON: give another --workdir") from error
+    differences = [f"  {key}: {before!r} there, {after!r} now" for key, before, after
+                   in _differences(old, config)]
+    if differences:
+      more = [f"  and {len(differences) - 8} more"] if len(differences) > 8 else []
+      raise DataError("\n".join([f"--workdir={self.path} holds a run of another configuration:",
+                                 *differences[:8], *more,
+                                 "Give another folder, or the same configuration to go on."]))
+
+  def _read(self, name: str) -> list[dict[str, Any]]:
+    """The complete rows of a file; a last row without its line end was cut by a kill."""
+    file = self.path / name
+    if not file.exists():
+      return []
+    rows = []
+    for line in file.read_text().splitlines(keepends=True):
+      try:
+        rows.append(json.loads(line) if line.endswith("\n") else None)
+      except ValueError:
+        rows.append(None)
+      if rows[-1] is None:
+        return rows[:-1]
+    return rows
+
+  def rows(self, strategy: str, seed: int) -> list[dict[str, Any]]:
+    """The metrics of one run so far, by step."""
+    return [row for row in self._rows["metrics.jsonl"]
+            if (row["strategy"], row["seed"]) == (strategy, seed)]
+
+  def all_rows(self) -> list[dict[str, Any]]:
+    return list(self._rows["metrics.jsonl"])
+
+  def append(self, metrics: dict[str, Any], selection: dict[str, Any]) -> None:
+    """Adds a step's rows; they are on disk when this returns."""
+    for name, row in zip(_ROW_FILES, (metrics, selection), strict=True):
+      self._rows[name].append(row)
+      with (self.path / name).open("a") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+  def keep(self, strategy: str, seed: int, last_step: int) -> None:
+    """Takes the rows of a run after `last_step` out (-1: all), and any torn row."""
+    for name in _ROW_FILES:
+      self._rows[name] = [row for row in self._rows[name]
+                          if (row["strategy"], row["seed"]) != (strategy, seed)
+                          or row["step"] <= last_step]
+      write_text(self.path / name, "".join(json.dumps(row) + "\n" for row in self._rows[name]))
+
+  def checkpoints(self, strategy: str, seed: int) -> pathlib.Path:
+    return self.path / "checkpoints" / f"seed_{seed}" / strategy
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes JSON; the file appears only when it is complete."""
+  write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  part = path.with_name(path.name + ".part")
+  part.write_text(text, encoding="utf-8")
+  os.replace(part, path)
+
+
+def _differences(old: Any, new: Any, prefix: str = ""):
+  if isinstance(old, dict) and isinstance(new, dict):
+    for key in sorted(set(old) | set(new)):
+      yield from _differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else key)
+  elif old != new:
+    yield prefix, old, new

@@ -1,0 +1,71 @@
+"""Sources of data by name: from the `data` part of a config to a Dataset.
+
+    simulated                 the embedded data set, all from a seed
+    activitynet_annotations   the timeline of a real ActivityNet-format JSON, features and proposals
+                              simulated
+    files                     real annotations, features and proposals
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tal_jax.data import assemble, files, simulated
+from tal_jax.data.annotations import read_annotations
+from tal_jax.data.types import DataError, Dataset, RawData
+
+
+def _simulated(*, seed: int, **options: Any) -> RawData:
+  return simulated.load(seed=seed, **options)
+
+
+def _activitynet_annotations(*, seed: int, annotations: str, split: Mapping[str, Any],
+                             **options: Any) -> RawData:
+  annotated = read_annotations(annotations)
+  split = dict(split)
+  kind = split.pop("kind")
+  chosen = files.split_by(annotated, kind, split, seed)
+  return simulated.load_with_annotations(annotated, chosen, seed=seed, **options)
+
+
+def _files(*, seed: int, split: Mapping[str, Any], **options: Any) -> RawData:
+  split = dict(split)
+  return files.load(seed=seed, split=split.pop("kind"), split_options=split, **options)
+
+
+SOURCES: dict[str, Callable[..., RawData]] = {
+    "simulated": _simulated,
+    "activitynet_annotations": _activitynet_annotations,
+    "files": _files,
+}
+
+
+def load(options: Mapping[str, Any], *, seed: int, encoder: str,
+         progress: Callable[[int, int], None] | None = None) -> Dataset:
+  """Loads, validates, encodes and normalises a data set.
+
+  Args:
+    options: `source`, `seed`, `normalize`, `dtype`, and the source's own settings (the arguments
+      of its function; `split` is a mapping with `kind`).
+    seed: of the run, added to `options["seed"]`: splits, and whatever is simulated, depend on it.
+    encoder: "mean" or "context".
+    progress: called with (videos done, videos in all).
+
+  Raises:
+    DataError: whatever is wrong with the data or the settings.
+  """
+  options = dict(options)
+  name = options.pop("source")
+  if name not in SOURCES:
+    raise DataError(f"data.source = {name!r}; there are {', '.join(SOURCES)}.")
+  normalize, dtype = options.pop("normalize"), options.pop("dtype")
+  try:
+    raw = SOURCES[name](seed=options.pop("seed") + seed, **options)
+  except TypeError as error:
+    if "argument" not in str(error):
+      raise
+    raise DataError(f"data (source {name!r}): {error}. Compare the fields of config.data with "
+                    "those of a shipped config.") from error
+  return assemble.assemble(raw, name=name, encoder=encoder, dtype=dtype, normalize=normalize,
+                           progress=progress)

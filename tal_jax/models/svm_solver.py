@@ -1,0 +1,218 @@
+"""Solves a batch of SVMs to a certified gap: augmented Lagrangian, semismooth Newton inside.
+
+Both losses are solved by one method, the augmented Lagrangian of the dual (`svm_problem` has the
+notation): minimise over theta
+
+    |theta|^2 / 2 + sum_i psi(u_i),   psi'(u_i) = alpha_i = clip(lambda_i + sigma u_i, 0, c),
+
+then set lambda <- alpha; for the squared hinge, whose dual is strongly concave,
+
+    alpha_i = max(0, (1 - sigma / 2c) lambda_i + sigma u_i),   sigma <= 2c.
+
+sigma = 2c makes this psi the loss itself, so that the first inner problem is already the whole one,
+and multipliers are needed only where 2c times the rounding of u hides the solution's alpha.
+alpha is feasible at every iterate, so that every iterate has its certificate.
+
+Source: Li, Sun and Toh (2018); Yan and Li (2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from tal_jax.models.svm_problem import (
+  LOSSES,
+  Rows,
+  backward,
+  dual_point,
+  forward,
+  newton_weights,
+  primal_and_slack,
+)
+
+_MAX_CG_ITERS = 30
+_CG_TOL = 0.03
+_MAX_LINE_SEARCH_ITERS = 25
+_SIGMA_GROWTH = 3.0
+_MAX_SIGMA = 1e6  # in units of the largest alpha
+_PATIENCE = 12  # iterations without a clearly smaller gap after which sigma shrinks
+_MAX_STALLED = 100  # iterations without a smaller gap: float32 gives no more
+_ROUNDING = 1e-4  # violations below it may be rounding
+_MARGIN = 1e-6  # added to what removes them, so that rounding does not bring them back
+
+
+class Start(NamedTuple):
+  theta: chex.Array  # [b, d + 1]
+  multipliers: chex.Array  # [b, n + m]
+  sigma: chex.Array  # [b]
+
+
+class State(NamedTuple):
+  theta: chex.Array  # [b, d + 1]
+  violation: chex.Array  # [b, n + m], u
+  multipliers: chex.Array  # [b, n + m], lambda
+  sigma: chex.Array  # [b]
+  gradient: chex.Array  # [b, d + 1]
+  slack: chex.Array  # [b], the gap without the gradient's part
+  num_iters: chex.Array  # [b]
+  best_theta: chex.Array  # [b, d + 1], of the smallest gap so far
+  best_objective: chex.Array  # [b]
+  best_gap: chex.Array  # [b]
+  stalled: chex.Array  # [b] iterations without a clearly smaller gap
+  done: chex.Array  # [b] certified
+
+
+def cold_start(rows: Rows, theta: chex.Array, c, loss: str) -> Start:
+  """A start without multipliers; the hinge begins with psi a hinge smoothed over 0 < u < 1."""
+  sigma = jnp.asarray([2.0 * c if loss == "squared_hinge" else c], jnp.float32)
+  return Start(theta, jnp.zeros_like(rows.real), sigma)
+
+
+def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters: int,
+          preconditioner: Callable[[chex.Array], Callable[[chex.Array], chex.Array]]) -> State:
+  """The augmented Lagrangian loop; every problem of the batch moves at its own pace."""
+  if loss not in LOSSES:
+    raise ValueError(f"loss must be one of {LOSSES}, not {loss!r}")
+  c = jnp.asarray(c, jnp.float32)
+
+  def certify(state: State) -> State:
+    u = 1.0 - forward(rows, state.theta)
+    alpha = dual_point(rows.real, u, state.multipliers, state.sigma, c, loss)
+    dual_theta = backward(rows, alpha)
+    gradient = state.theta - dual_theta
+    objective, slack = primal_and_slack(rows.real, state.theta, u, alpha, c, loss)
+    gap = slack + 0.5 * (gradient**2).sum(1)
+    candidate = state.theta
+    if loss == "hinge":
+      # On separable data with a large c the objective is small and c times the rounding of u is
+      # not. Growing theta until violations of rounding size are gone is as good a solution, and
+      # its own certificate decides whether it is taken; the iterate stays as it is.
+      tiny = jnp.max(jnp.where(u < _ROUNDING, u, 0.0) * rows.real, axis=1, initial=0.0)
+      shrink = (1.0 - 2.0 * tiny - _MARGIN)[:, None]
+      grown, grown_u = state.theta / shrink, 1.0 - (1.0 - u) / shrink
+      grown_objective, grown_slack = primal_and_slack(rows.real, grown, grown_u, alpha, c, loss)
+      grown_gap = grown_slack + 0.5 * ((grown - dual_theta)**2).sum(1)
+      take = grown_gap < gap
+      candidate = jnp.where(take[:, None], grown, candidate)
+      objective, gap = (jnp.where(take, new, old) for new, old in
+                        ((grown_objective, objective), (grown_gap, gap)))
+    done = gap <= tol * objective
+    better = (gap < state.best_gap) | done
+    return state._replace(
+        violation=u, gradient=gradient, slack=slack,
+        best_theta=jnp.where(better[:, None], candidate, state.best_theta),
+        best_objective=jnp.where(better, objective, state.best_objective),
+        best_gap=jnp.where(better, gap, state.best_gap),
+        stalled=jnp.where(gap < 0.9 * state.best_gap, 0, state.stalled + 1),
+        done=done)
+
+  def unfinished(state: State) -> chex.Array:
+    return ~state.done & (state.stalled < _MAX_STALLED) & (state.num_iters < max_iters)
+
+  def iterate(state: State) -> State:
+    active = unfinished(state)
+    curvature = newton_weights(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
+    step, product = _conjugate_gradients(
+        rows, curvature, -state.gradient, preconditioner(curvature))
+    size, improves = _line_search(rows, state, step, product, c, loss)
+    # The inner problem need not be solved beyond the outer error that remains.
+    late = state.stalled % _PATIENCE == _PATIENCE - 1
+    outer = (0.5 * (state.gradient**2).sum(1) <= 0.1 * state.slack) | ~improves | late
+    alpha = dual_point(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
+    moved = jnp.where((active & outer)[:, None], alpha, state.multipliers)
+    # A larger sigma needs fewer multiplier steps until sigma times the rounding of u outweighs
+    # alpha; where the gap has stalled, that is the likely reason, and sigma goes back.
+    growth = jnp.where(late, _SIGMA_GROWTH**-2, _SIGMA_GROWTH)
+    most = (2.0 * c if loss == "squared_hinge" else
+            _MAX_SIGMA * alpha.max(1, initial=0.0) + 1e-6 * c)
+    sigma = jnp.where(active & outer, jnp.minimum(state.sigma * growth, most), state.sigma)
+    theta = jnp.where((active & ~outer)[:, None], state.theta + size[:, None] * step, state.theta)
+    state = state._replace(
+        theta=theta, multipliers=moved, sigma=sigma, num_iters=state.num_iters + active)
+    fresh = certify(state)
+
+    def keep(new, old):
+      return jnp.where(active.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(keep, fresh, state)
+
+  b = rows.real.shape[0]
+  zero = jnp.zeros(b)
+  state = certify(State(
+      theta=start.theta, violation=jnp.zeros_like(rows.real), multipliers=start.multipliers,
+      sigma=start.sigma, gradient=jnp.zeros_like(start.theta), slack=zero,
+      num_iters=jnp.zeros(b, jnp.int32), best_theta=start.theta, best_objective=zero,
+      best_gap=zero + jnp.inf,
+      stalled=jnp.zeros(b, jnp.int32), done=zero > 0))
+  return jax.lax.while_loop(lambda state: jnp.any(unfinished(state)), iterate, state)
+
+
+def _conjugate_gradients(rows, curvature, rhs, precondition):
+  """Solves (I + A' diag(curvature) A) v = rhs to a loose tolerance; returns v and A v."""
+
+  def body(carry):
+    k, v, product, r, p, rz, _ = carry
+    a_p = forward(rows, p)
+    h_p = p + backward(rows, curvature * a_p)
+    p_hp = (p * h_p).sum(1)
+    step = jnp.where(p_hp > 0, rz / jnp.where(p_hp > 0, p_hp, 1.0), 0.0)[:, None]
+    v, product, r = v + step * p, product + step * a_p, r - step * h_p
+    z = precondition(r)
+    rz_new = (r * z).sum(1)
+    p = z + jnp.where(rz > 0, rz_new / jnp.where(rz > 0, rz, 1.0), 0.0)[:, None] * p
+    return k + 1, v, product, r, p, rz_new, (r**2).sum(1)
+
+  z = precondition(rhs)
+  target = _CG_TOL**2 * (rhs**2).sum(1)
+  carry = (0, jnp.zeros_like(rhs), jnp.zeros_like(curvature), rhs, z, (rhs * z).sum(1),
+           (rhs**2).sum(1))
+  carry = jax.lax.while_loop(
+      lambda carry: (carry[0] < _MAX_CG_ITERS) & jnp.any(carry[-1] > target), body, carry)
+  return carry[1], carry[2]
+
+
+def _line_search(rows, state: State, step, product, c, loss):
+  """Finds t >= 0 with |phi'(t)| <= |phi'(0)| / 4, phi the inner objective along the step.
+
+  phi is convex and piecewise quadratic, phi' is monotone and costs one pass over the rows without
+  a matrix product: a bracketed secant search. The unit step is tried first.
+
+  Returns:
+    t [b], and whether the step is a descent direction at all [b].
+  """
+  linear, quadratic = (state.theta * step).sum(1), (step**2).sum(1)
+
+  def slope(t):
+    alpha = dual_point(rows.real, state.violation - t[:, None] * product, state.multipliers,
+                       state.sigma, c, loss)
+    return linear + t * quadratic - (alpha * product).sum(1)
+
+  start = (state.gradient * step).sum(1)
+  improves = start < 0
+
+  def body(carry):
+    k, t, s, low, s_low, high, s_high = carry
+    right = s > 0
+    high, s_high = jnp.where(right, t, high), jnp.where(right, s, s_high)
+    low, s_low = jnp.where(right, low, t), jnp.where(right, s_low, s)
+    bounded = jnp.isfinite(high)
+    ratio = jnp.clip(s_low / jnp.where(s_low != s_high, s_low - s_high, -1.0), 0.1, 0.9)
+    inside = low + (jnp.where(bounded, high, 0.0) - low) * ratio
+    fresh = jnp.where(bounded, inside, 2.0 * t)
+    t = jnp.where(_flat(s), t, fresh)
+    return k + 1, t, slope(t), low, s_low, high, s_high
+
+  def _flat(s):
+    return jnp.abs(s) <= 0.25 * jnp.abs(start)
+
+  one = jnp.ones_like(start)
+  carry = (0, one, slope(one), 0.0 * one, start, jnp.inf * one, one)
+  carry = jax.lax.while_loop(
+      lambda carry: (carry[0] < _MAX_LINE_SEARCH_ITERS) & jnp.any(improves & ~_flat(carry[2])),
+      body, carry)
+  return jnp.where(improves, carry[1], 0.0), improves
