@@ -24,11 +24,11 @@ def defaults() -> ConfigDict:
 
   config.attention = ConfigDict()
   config.attention.positive_tiou = 0.7  # Sec. 3.1
-  config.attention.nms_threshold = 1.0  # tIoU; 1 means no NMS before the top-k  [open]
+  config.attention.nms_threshold = 0.5  # tIoU, before the top-k; 1 means no NMS  [open]
 
   config.classifier = ConfigDict()
-  config.classifier.c = 0.01  # [open]
-  config.classifier.max_iters = 60  # of L-BFGS  [open]
+  config.classifier.c = 1.0  # [open]
+  config.classifier.max_iters = 300  # of L-BFGS, at most  [open]
   config.classifier.score = "product"  # attention * softmax, or "classifier"  [open]
 
   config.oracle = ConfigDict()

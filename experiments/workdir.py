@@ -80,8 +80,11 @@ class Workdir:
     return list(self._rows["metrics.jsonl"])
 
   def append(self, metrics: dict[str, Any], selection: dict[str, Any]) -> None:
-    """Adds a step's rows; they are on disk when this returns."""
-    for name, row in zip(_ROW_FILES, (metrics, selection), strict=True):
+    """Adds a step's rows; they are on disk when this returns.
+
+    The metrics come last, since they tell whether a run is finished.
+    """
+    for name, row in zip(reversed(_ROW_FILES), (selection, metrics), strict=True):
       self._rows[name].append(row)
       with (self.path / name).open("a") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")

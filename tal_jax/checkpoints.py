@@ -70,7 +70,8 @@ class Checkpoints:
           raise ValueError("its digest differs")
       except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
         logging.warning("checkpoint %s is damaged (%s): using the one before it",
-                        self._directory / str(step), str(error).splitlines()[0])
+                        self._directory / str(step),
+                        (str(error) or type(error).__name__).splitlines()[0])
         self._manager.delete(step)
         continue
       tree = restored["state"]

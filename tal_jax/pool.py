@@ -65,7 +65,7 @@ def from_videos(videos: Sequence[Video], *, dtype=np.float32, num_proposals: int
     num_truths: padded length t; default: the longest video's, at least 1.
 
   Raises:
-    ValueError: no videos, or widths that differ.
+    ValueError: no videos, widths that differ, or a video longer than the padded lengths.
   """
   if not videos:
     raise ValueError("from_videos needs at least one video")
@@ -82,6 +82,9 @@ def from_videos(videos: Sequence[Video], *, dtype=np.float32, num_proposals: int
       durations=np.asarray([video.duration for video in videos], np.float32))
   for i, video in enumerate(videos):
     n, m = len(video.segments), len(video.truths)
+    if n > p or m > t:
+      raise ValueError(f"video {i} has {n} proposals and {m} truths, more than the {p} and {t} "
+                       "that num_proposals and num_truths allow")
     pool.segments[i, :n], pool.features[i, :n] = video.segments, video.features
     pool.proposal_mask[i, :n] = True
     pool.truths[i, :m], pool.truth_labels[i, :m] = video.truths, video.truth_labels

@@ -46,7 +46,7 @@ def decision(params: SvmParams, x: chex.Array) -> chex.Array:
   return jnp.matmul(x.astype(params.w.dtype), params.w, precision=PRECISION) + params.b
 
 
-@functools.partial(jax.jit, static_argnames=("loss", "max_iters"))
+@functools.partial(jax.jit, static_argnames="loss")
 def fit(x: chex.Array, y: chex.Array, mask: chex.Array | None = None, *, c: float = 1.0,
         loss: str = "hinge", tol: float = 1e-4, init: SvmParams | None = None,
         max_iters: int = 500) -> tuple[SvmParams, SvmInfo]:
@@ -72,11 +72,11 @@ def fit(x: chex.Array, y: chex.Array, mask: chex.Array | None = None, *, c: floa
   state = svm_solver.solve(
       rows, svm_solver.cold_start(rows, theta, c, loss), c=c, loss=loss, tol=tol,
       max_iters=max_iters, preconditioner=functools.partial(fresh_factor, rows))
-  params, info = _result(state)
+  params, info = _result(state, max_iters)
   return jax.tree.map(lambda leaf: leaf[0], (params, info))
 
 
-@functools.partial(jax.jit, static_argnames=("loss", "max_iters"))
+@functools.partial(jax.jit, static_argnames="loss")
 def retrain_with_one_extra(
     x: chex.Array, y: chex.Array, mask: chex.Array | None, extra_x: chex.Array,
     extra_y: chex.Array, extra_mask: chex.Array | None, *, c: float = 1.0, loss: str = "hinge",
@@ -123,11 +123,11 @@ def retrain_with_one_extra(
   state = svm_solver.solve(
       rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters,
       preconditioner=functools.partial(corrected_factor, rows, hessian))
-  return _result(state)
+  return _result(state, max_iters)
 
 
-def _result(state: svm_solver.State) -> tuple[SvmParams, SvmInfo]:
+def _result(state: svm_solver.State, max_iters) -> tuple[SvmParams, SvmInfo]:
   gap, objective = state.best_gap, state.best_objective
   relative = jnp.where(gap > 0, gap / jnp.maximum(objective, 1e-30), 0.0)
   return (SvmParams(state.best_theta[:, :-1], state.best_theta[:, -1]),
-          SvmInfo(objective, relative, state.num_iters, state.done))
+          SvmInfo(objective, relative, jnp.minimum(state.num_iters, max_iters), state.done))

@@ -18,6 +18,7 @@ Source: Li, Sun and Toh (2018); Yan and Li (2020).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ def cold_start(rows: Rows, theta: chex.Array, c, loss: str) -> Start:
   return Start(theta, jnp.zeros_like(rows.real), sigma)
 
 
-def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters: int,
+def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters,
           preconditioner: Callable[[chex.Array], Callable[[chex.Array], chex.Array]]) -> State:
   """The augmented Lagrangian loop; every problem of the batch moves at its own pace."""
   if loss not in LOSSES:
@@ -112,9 +113,13 @@ def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters: int,
         done=done)
 
   def unfinished(state: State) -> chex.Array:
-    return ~state.done & (state.stalled < _MAX_STALLED) & (state.num_iters < max_iters)
+    return ~state.done & (state.stalled < _MAX_STALLED) & (state.num_iters <= max_iters)
 
   def iterate(state: State) -> State:
+    # Certificate first, then the step: one copy of each in the compiled program. The round after
+    # the last step certifies only, and is not counted in the result.
+    running = unfinished(state)
+    state = jax.tree.map(functools.partial(_where, running), certify(state), state)
     active = unfinished(state)
     curvature = newton_weights(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
     step, product = _conjugate_gradients(
@@ -132,24 +137,23 @@ def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters: int,
             _MAX_SIGMA * alpha.max(1, initial=0.0) + 1e-6 * c)
     sigma = jnp.where(active & outer, jnp.minimum(state.sigma * growth, most), state.sigma)
     theta = jnp.where((active & ~outer)[:, None], state.theta + size[:, None] * step, state.theta)
-    state = state._replace(
+    return state._replace(
         theta=theta, multipliers=moved, sigma=sigma, num_iters=state.num_iters + active)
-    fresh = certify(state)
-
-    def keep(new, old):
-      return jnp.where(active.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
-
-    return jax.tree.map(keep, fresh, state)
 
   b = rows.real.shape[0]
   zero = jnp.zeros(b)
-  state = certify(State(
+  state = State(
       theta=start.theta, violation=jnp.zeros_like(rows.real), multipliers=start.multipliers,
       sigma=start.sigma, gradient=jnp.zeros_like(start.theta), slack=zero,
       num_iters=jnp.zeros(b, jnp.int32), best_theta=start.theta, best_objective=zero,
       best_gap=zero + jnp.inf,
-      stalled=jnp.zeros(b, jnp.int32), done=zero > 0))
+      stalled=jnp.zeros(b, jnp.int32), done=zero > 0)
   return jax.lax.while_loop(lambda state: jnp.any(unfinished(state)), iterate, state)
+
+
+def _where(chosen: chex.Array, new: chex.Array, old: chex.Array) -> chex.Array:
+  """Per problem, new where chosen: [b], [b, ...], [b, ...] -> [b, ...]."""
+  return jnp.where(chosen.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
 
 
 def _conjugate_gradients(rows, curvature, rhs, precondition):

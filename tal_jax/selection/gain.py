@@ -22,6 +22,8 @@ from tal_jax.metrics.attention_ap import attention_ap
 from tal_jax.models import stage_wise, svm
 from tal_jax.pool import VideoPool, take
 
+_TOLERANCE = 1e-6  # relative duality gap of the retrained models
+
 
 def held_out_ap(params: svm.SvmParams, held_out: VideoPool,
                 settings: stage_wise.Settings) -> chex.Array:
@@ -47,19 +49,33 @@ def one_step_gains(labeled: VideoPool, candidates: VideoPool, held_out: VideoPoo
     start: a solution of L, or any start.
 
   Returns:
-    gains [b], and the `SvmInfo` of the retrained models, batched over b.
+    gains [b]; the AP of L []; the `SvmInfo` of the retrained models, batched over b.
   """
   y, _ = stage_wise.attention_labels(labeled, settings)
-  x, y = labeled.features.reshape(-1, labeled.dim), y.ravel()
-  mask = labeled.proposal_mask.ravel()
-  solver = {"c": settings.svm_c, "loss": settings.svm_loss, "tol": settings.svm_tol}
-  base, _ = svm.fit(x, y, mask, init=start, **solver)
   extra_y, _ = stage_wise.attention_labels(candidates, settings)
+  # An extra candidate without rows stands for L itself: its AP is what the others are compared to.
   retrained, info = svm.retrain_with_one_extra(
-      x, y, mask, candidates.features, extra_y, candidates.proposal_mask, init=base, **solver)
-  after = jax.lax.map(lambda params: held_out_ap(params, held_out, settings), retrained,
-                      batch_size=16)
-  return after - held_out_ap(base, held_out, settings), info
+      labeled.features.reshape(-1, labeled.dim), y.ravel(), labeled.proposal_mask.ravel(),
+      _with_null(candidates.features), _with_null(extra_y), _with_null(candidates.proposal_mask),
+      init=start, c=settings.svm_c, loss=settings.svm_loss, tol=_tolerance(settings))
+  ap = jax.lax.map(lambda params: held_out_ap(params, held_out, settings), retrained,
+                   batch_size=16)
+  return ap[1:] - ap[0], ap[0], jax.tree.map(lambda leaf: leaf[1:], info)
+
+
+def _with_null(rows: chex.Array) -> chex.Array:
+  """One row of zeros before the candidates' rows."""
+  return jnp.pad(rows, [(1, 0)] + [(0, 0)] * (rows.ndim - 1))
+
+
+def _tolerance(settings: stage_wise.Settings) -> float:
+  """A gain is often smaller than what a loose solution blurs, and Newton's last step is cheap.
+
+  For the hinge float32 gives no more than the model's own tolerance at a bearable price.
+  """
+  if settings.svm_loss == "squared_hinge":
+    return min(_TOLERANCE, settings.svm_tol)
+  return settings.svm_tol
 
 
 def all_gains(labeled: VideoPool, pool: VideoPool, indices: np.ndarray, held_out: VideoPool,
@@ -69,6 +85,6 @@ def all_gains(labeled: VideoPool, pool: VideoPool, indices: np.ndarray, held_out
   parts = []
   for low in range(0, len(indices), chunk_size):
     chunk = np.resize(indices[low:low + chunk_size], chunk_size)  # repeats fill the last chunk
-    gains, _ = one_step_gains(labeled, take(pool, chunk), held_out, settings, start)
+    gains, _, _ = one_step_gains(labeled, take(pool, chunk), held_out, settings, start)
     parts.append(np.asarray(gains)[:len(indices) - low])
   return np.concatenate(parts)

@@ -13,6 +13,8 @@ import io
 import itertools
 import json
 import pathlib
+import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -166,18 +168,22 @@ def load(path: str | pathlib.Path, *, dim: int, encoder: str) -> tuple[Selector,
     DataError: no such file, not an artifact, or one of another encoder or width.
   """
   try:
-    with np.load(path, allow_pickle=False) as file:
+    content = io.BytesIO(pathlib.Path(path).read_bytes())  # NumPy leaves damaged files open
+    with np.load(content, allow_pickle=False) as file:
       meta = json.loads(str(file["meta"]))
+      made_with, made_for, report = meta["format"], meta["encoder"], Report(**meta["report"])
       selector = Selector(**{name: file[name] for name in Selector._fields})
   except FileNotFoundError as error:
     raise DataError(f"lal.artifact: no file {path}. Make one with "
                     "python -m experiments.train_lal --config=... --output=...") from error
-  except (OSError, ValueError, KeyError, EOFError) as error:
+  except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile,
+          zlib.error) as error:  # what NumPy lets through for a damaged or foreign file
     raise DataError(f"lal.artifact: {path} is not a LAL artifact ({error}). Make one with "
                     "python -m experiments.train_lal") from error
   width = selector.state_mean.shape[0] - 1
-  if meta.get("format") != _FORMAT or meta["encoder"] != encoder or width != dim:
+  if made_with != _FORMAT or made_for != encoder or width != dim:
     raise DataError(
-        f"lal.artifact: {path} was made for encoder={meta['encoder']!r} with {width} dimensions; "
-        f"this run has encoder={encoder!r} with {dim}. Train one on this configuration.")
-  return selector, Report(**meta["report"])
+        f"lal.artifact: {path} (format {made_with}) was made for encoder={made_for!r} with {width} "
+        f"dimensions; this run has format {_FORMAT}, encoder={encoder!r} with {dim}. Train one on "
+        "this configuration.")
+  return selector, report

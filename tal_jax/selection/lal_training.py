@@ -57,11 +57,11 @@ def episode(key: chex.PRNGKey, videos: VideoPool, held_out: VideoPool,
   extra = take(videos, order[num_labeled:num_labeled + num_extra])
   start = svm.SvmParams(jnp.zeros(videos.dim), jnp.zeros(()))
   base, calibration, _, _ = stage_wise.fit_attention(labeled, settings, start)
-  gains, info = gain.one_step_gains(labeled, extra, held_out, settings, base)
+  gains, base_ap, info = gain.one_step_gains(labeled, extra, held_out, settings, base)
   return Episodes(
       num_labeled=jnp.asarray(num_labeled), states=lal.describe_state(base),
       samples=lal.describe_samples(base, calibration, extra, num_bins=num_bins), gains=gains,
-      base_ap=gain.held_out_ap(base, held_out, settings), converged=info.converged.all())
+      base_ap=base_ap, converged=info.converged.all())
 
 
 @functools.partial(jax.jit, static_argnames=(

@@ -19,12 +19,12 @@ from tal_jax.selection import ranking
 
 @jax.jit
 def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
-  """Minus the mean margin of each video's top-k: [v]."""
+  """Minus the mean margin of each video's top-k: [v]; -1, the surest, without proposals."""
   decisions = stage_wise.decision(state.model.svm, pool)
   indices, kept = stage_wise.attend(decisions, pool, state.settings)
   picked = platt.probability(state.model.platt, jnp.take_along_axis(decisions, indices, axis=1))
   margins = jnp.where(kept, jnp.abs(2.0 * picked - 1.0), 0.0)
-  return -margins.sum(1) / jnp.maximum(kept.sum(1), 1)
+  return jnp.where(kept.any(1), -margins.sum(1) / jnp.maximum(kept.sum(1), 1), -1.0)
 
 
 def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,

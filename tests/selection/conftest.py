@@ -1,0 +1,21 @@
+"""One pool and one trained learner for all tests of selection functions."""
+
+import pytest
+
+from tests import pools
+
+
+@pytest.fixture(scope="session")
+def testing():
+  return pools.videos(seed=1)
+
+
+@pytest.fixture(scope="session")
+def pool():
+  return pools.videos(seed=0)
+
+
+@pytest.fixture(scope="session")
+def state(pool, testing):
+  """A learner with 4 of 16 labels, a trained model, and all knowledge."""
+  return pools.started(pool, testing)

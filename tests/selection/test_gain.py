@@ -1,0 +1,79 @@
+"""One-step gains against a loop that trains one model after the other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tal_jax import learner
+from tal_jax.metrics.attention_ap import attention_ap
+from tal_jax.models import stage_wise, svm
+from tal_jax.pool import append, pad, take
+from tal_jax.selection import gain, greedy_oracle
+from tests import pools
+
+SETTINGS = pools.SETTINGS
+ZERO = svm.SvmParams(jnp.zeros(pools.DIM), jnp.zeros(()))
+
+
+@pytest.fixture(scope="module")
+def labeled(pool):
+  return take(pool, jnp.arange(4))
+
+
+def slow_ap(training, held_out):
+  """AP of an SVM fitted on all proposals of a pool: top-k by NumPy's sort."""
+  y, _ = stage_wise.attention_labels(training, SETTINGS)
+  params, info = svm.fit(training.features.reshape(-1, pools.DIM), y.ravel(),
+                         training.proposal_mask.ravel(), c=SETTINGS.svm_c, loss=SETTINGS.svm_loss,
+                         tol=SETTINGS.svm_tol)
+  assert info.converged
+  w = np.float64(params.w)
+  segments, scores, kept = [], [], []
+  for features, mask, proposals in zip(np.float64(held_out.features),
+                                       np.asarray(held_out.proposal_mask),
+                                       np.asarray(held_out.segments), strict=True):
+    decisions = np.where(mask, features @ w + float(params.b), -np.inf)
+    best = np.argsort(-decisions)[:SETTINGS.top_k]
+    segments.append(proposals[best])
+    scores.append(decisions[best])
+    kept.append(mask[best])
+  return float(jax.jit(attention_ap)(
+      jnp.array(segments), jnp.array(scores, jnp.float32), jnp.array(kept), held_out.truths,
+      held_out.truth_mask))
+
+
+@pytest.fixture(scope="module")
+def slow_gains(pool, testing, labeled):
+  base = slow_ap(pad(labeled, num_videos=5), testing)  # a fifth video as padding: one compilation
+  return base, np.array([slow_ap(append(labeled, take(pool, jnp.array([i]))), testing) - base
+                         for i in range(4, 16)])
+
+
+def test_equal_a_loop_of_fits(pool, testing, labeled, slow_gains):
+  """In the shapes that the greedy oracle uses: 16 videos, 12 of them padding, 64 candidates."""
+  candidates = take(pool, np.resize(np.arange(4, 16), 64))
+  gains, base, info = gain.one_step_gains(pad(labeled, num_videos=16), candidates, testing,
+                                          SETTINGS, ZERO)
+  assert gains.shape == (64,) and info.converged.all()
+  # Both are certified to a gap of 1e-6: two scores that differ by less may swap, no more.
+  np.testing.assert_allclose(base, slow_gains[0], atol=2e-3)
+  np.testing.assert_allclose(gains, np.resize(slow_gains[1], 64), atol=2e-3)
+  assert np.ptp(gains) > 0.01  # there is something to compare
+
+
+def test_chunks_the_start_and_padding_change_nothing(pool, testing, labeled, slow_gains):
+  indices = np.arange(4, 15)  # 11: a last chunk that is not full
+  gains = gain.all_gains(labeled, pool, indices, testing, SETTINGS, pools.some_svm(3),
+                         chunk_size=4)
+  assert gains.shape == (11,)
+  np.testing.assert_allclose(gains, slow_gains[1][:11], atol=2e-3)
+
+
+def test_greedy_oracle_takes_the_largest_true_gain(pool, testing, slow_gains):
+  first = learner.init(jax.random.key(0), pool, num_classes=3, settings=SETTINGS,
+                       knowledge=pools.knowledge(testing))
+  state, _ = learner.label(first, pool, jnp.arange(4),
+                           learner.simulated_oracle(jax.random.key(0)))
+  picks = np.asarray(greedy_oracle.select(jax.random.key(0), state, pool, batch_size=3))
+  np.testing.assert_allclose(slow_gains[1][picks - 4], np.sort(slow_gains[1])[::-1][:3], atol=2e-3)

@@ -1,0 +1,173 @@
+"""The loop: purity, the oracle's answers, pairing between strategies, and what is compiled."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tal_jax import learner
+from tal_jax.models import stage_wise
+from tal_jax.pool import take
+from tal_jax.selection import SELECTION
+from tests import pools
+
+EXACT = learner.simulated_oracle(jax.random.key(9))
+NOISY = learner.simulated_oracle(jax.random.key(9), noise=0.3, noise_sigma=0.05)
+
+
+@pytest.fixture(scope="module")
+def pool():
+  return pools.videos(seed=0)
+
+
+@pytest.fixture(scope="module")
+def testing():
+  return pools.videos(seed=1)
+
+
+def first(pool, testing, seed=0):
+  return learner.init(jax.random.key(seed), pool, num_classes=pools.NUM_CLASSES,
+                      settings=pools.SETTINGS, knowledge=pools.knowledge(testing))
+
+
+def leaves(state):
+  state = state.replace(key=jax.random.key_data(state.key))
+  return [np.array(leaf) for leaf in jax.tree.leaves(state)]
+
+
+def assert_same(a, b):
+  for x, y in zip(a, b, strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+def test_before_the_first_label(pool, testing):
+  state = first(pool, testing)
+  assert int(state.step) == 0 and not state.labeled.any() and not state.annotation_mask.any()
+  assert (stage_wise.confidence(state.model, pool)[pool.proposal_mask] == 0.5).all()
+
+
+def test_start(pool, testing):
+  begun, info = learner.start(first(pool, testing), pool, num_initial=5, annotate=EXACT)
+  assert int(begun.labeled.sum()) == 5 and int(begun.step) == 0
+  assert info.indices.tolist() == np.flatnonzero(begun.labeled).tolist()
+  assert info.reached_tiou == 1.0 and info.fit.svm.converged
+  again, _ = learner.start(first(pool, testing), pool, num_initial=5, annotate=EXACT)
+  assert_same(leaves(begun), leaves(again))
+  other, _ = learner.start(first(pool, testing, seed=1), pool, num_initial=5, annotate=EXACT)
+  assert np.asarray(other.labeled).tolist() != np.asarray(begun.labeled).tolist()
+
+
+@pytest.mark.parametrize("name", ["random", "mcle"])
+def test_step_is_pure(pool, testing, name):
+  state, _ = learner.start(first(pool, testing), pool, num_initial=4, annotate=EXACT)
+  before = leaves(state)
+  results = [learner.step(state, pool, select=SELECTION[name], annotate=EXACT, batch_size=3)
+             for _ in range(2)]
+  assert_same(before, leaves(state))
+  assert_same(leaves(results[0][0]), leaves(results[1][0]))
+  np.testing.assert_array_equal(results[0][1].indices, results[1][1].indices)
+  after = results[0][0]
+  assert int(after.step) == 1 and int(after.labeled.sum()) == 7
+  assert not np.array_equal(jax.random.key_data(after.key), jax.random.key_data(state.key))
+
+
+def test_the_last_batch_takes_what_is_left(pool, testing):
+  state, _ = learner.start(first(pool, testing), pool, num_initial=14, annotate=EXACT)
+  options = {"select": SELECTION["uncertainty"], "annotate": EXACT, "batch_size": 5}
+  state, info = learner.step(state, pool, **options)
+  assert len(info.indices) == 2 and state.labeled.all()
+  with pytest.raises(ValueError, match="every video of the pool is labelled"):
+    learner.step(state, pool, **options)
+
+
+def test_the_exact_oracle_answers_the_truth(pool, testing):
+  state, _ = learner.label(first(pool, testing), pool, jnp.array([3, 8]), EXACT)
+  chosen = [3, 8]
+  np.testing.assert_array_equal(np.asarray(state.annotation_mask)[chosen],
+                                np.asarray(pool.truth_mask)[chosen])
+  np.testing.assert_array_equal(np.asarray(state.annotations)[chosen],
+                                np.asarray(pool.truths)[chosen])
+  rest = np.setdiff1d(np.arange(16), chosen)
+  assert not np.asarray(state.annotation_mask)[rest].any()
+  assert not np.asarray(state.annotations)[rest].any()
+
+
+def test_the_learner_trains_on_the_answers_not_on_the_truth(pool, testing):
+  state, answer = learner.label(first(pool, testing), pool, jnp.array([3, 8]), NOISY)
+  np.testing.assert_array_equal(state.annotations[jnp.array([3, 8])], answer.segments)
+  assert not np.array_equal(answer.segments, take(pool, jnp.array([3, 8])).truths)
+  labeled = learner.annotated_pool(state, pool)
+  np.testing.assert_array_equal(labeled.truths[:2], answer.segments)
+  assert labeled.num_videos == 16 and not labeled.proposal_mask[2:].any()
+  assert not labeled.truth_mask[2:].any()
+  # Truths that are moved after the labels were given change nothing.
+  moved = pool._replace(truths=pool.truths + 40.0)
+  assert_same(jax.tree.leaves(learner.train(state, pool)[0].model),
+              jax.tree.leaves(learner.train(state, moved)[0].model))
+
+
+def test_noise_is_reported(pool, testing):
+  state, info = learner.start(first(pool, testing), pool, num_initial=16, annotate=NOISY)
+  assert 0.6 < info.reached_tiou < 0.85  # 0.7 and clipping
+  empty = pools.without_truths(pool)
+  assert learner.start(first(empty, testing), empty, num_initial=4,
+                       annotate=NOISY)[1].reached_tiou is None
+
+
+def test_strategies_are_paired(pool, testing):
+  """Same first labels; a video has the same noise whichever strategy asks, and whenever."""
+  begun, _ = learner.start(first(pool, testing), pool, num_initial=4, annotate=NOISY)
+  ends = {}
+  for name, batch_size in (("random", 6), ("uncertainty", 6), ("margin", 3)):
+    state = begun
+    while not state.labeled.all():
+      state, _ = learner.step(state, pool, select=SELECTION[name], annotate=NOISY,
+                              batch_size=batch_size)
+    ends[name] = state
+  for name in ("uncertainty", "margin"):
+    np.testing.assert_array_equal(ends[name].annotations, ends["random"].annotations)
+    # On all labels the models are the same to the solver's tolerance, wherever they came from.
+    np.testing.assert_allclose(ends[name].model.svm.w, ends["random"].model.svm.w, atol=1e-3)
+
+
+@pytest.fixture
+def compilations():
+  """A list that grows by one at each compilation."""
+  seen = []
+
+  def listen(event, duration, **_):
+    if event == "/jax/core/compile/backend_compile_duration":
+      seen.append(duration)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  yield seen
+  jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("name", sorted(SELECTION))
+def test_no_recompilation_from_step_to_step(pool, testing, name, compilations):
+  """A step compiles only for a size that no step before had: labels, or the classifier's rows."""
+  state, info = learner.start(first(pool, testing, seed=3), pool, num_initial=2, annotate=EXACT)
+  known, compiled = {stage_wise.bucket(info.fit.num_classifier_rows)}, []
+  for i in range(7):
+    before = len(compilations)
+    state, info = learner.step(state, pool, select=SELECTION[name], annotate=EXACT, batch_size=2)
+    size = stage_wise.bucket(info.fit.num_classifier_rows)
+    compiled.append(len(compilations) - before)
+    if i > 0 and size in known:
+      assert compiled[-1] == 0, (i, compiled)
+    known.add(size)
+  assert state.labeled.all() and known <= {16, 32, 64} and 0 in compiled[3:]
+
+
+def test_the_number_of_sizes_bounds_what_is_compiled(testing):
+  """From 4 to 20 labels: two sizes of the labelled set, two programs."""
+  pool = pools.videos(20, seed=5)
+  before = stage_wise.fit_attention._cache_size()
+  state, _ = learner.start(first(pool, testing), pool, num_initial=4, annotate=EXACT)
+  sizes = {learner.annotated_pool(state, pool).num_videos}
+  while not state.labeled.all():
+    state, _ = learner.step(state, pool, select=SELECTION["random"], annotate=EXACT, batch_size=4)
+    sizes.add(learner.annotated_pool(state, pool).num_videos)
+  assert sizes == {16, 20}
+  assert stage_wise.fit_attention._cache_size() - before <= len(sizes)
