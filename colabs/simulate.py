@@ -21,22 +21,21 @@
 # The data are a simulation. What you see here is no evidence about ActivityNet.
 
 # %%
-# Install once. JAX itself is left as the runtime has it: Colab's matches its accelerator.
+# Finds the checkout and installs what is missing. JAX is left as the runtime has it: Colab's
+# matches its accelerator.
 import importlib.util
-
-if importlib.util.find_spec("tal_jax") is None:
-  # %pip install -q -e ..
-  print("installed: restart the runtime if the next cell does not find tal_jax")
-
-# %%
 import pathlib
+import subprocess
 import sys
 import tempfile
 
 root = pathlib.Path.cwd()
 root = root if (root / "configs").is_dir() else root.parent
 sys.path.insert(0, str(root))
+if importlib.util.find_spec("orbax") is None or importlib.util.find_spec("ml_collections") is None:
+  subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", str(root)], check=True)
 
+# %%
 import jax
 
 print(jax.devices())

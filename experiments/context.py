@@ -17,6 +17,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from experiments import tensorboard
 from experiments.reporter import Reporter
 from tal_jax import learner
 from tal_jax.data import sources
@@ -30,6 +31,7 @@ from tal_jax.metrics.average_precision import (
 )
 from tal_jax.models import stage_wise, svm
 from tal_jax.models.svm_problem import LOSSES
+from tal_jax.pool import pad
 from tal_jax.selection import NEEDS, SELECTION, gain, lal, lal_regression, lal_training, prior
 
 # Independent random streams of one seed.
@@ -74,6 +76,8 @@ def check(config: ConfigDict) -> None:
       value = functools.reduce(getattr, name.split("."), config)
       raise DataError(f"{name} = {value!r}: it must be {wanted}")
   model_settings(config)
+  if config.tensorboard:
+    tensorboard.check()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +152,13 @@ def load_data(config: ConfigDict, seed: int, report: Reporter) -> Dataset:
              f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
              f"{len(data.classes)} classes, {data.selection.segments.shape[1]} proposals of "
              f"{data.selection.dim} dimensions. {data.caption}")
-  return data._replace(**{name: jax.tree.map(jnp.asarray, getattr(data, name))
-                          for name in ("knowledge_source", "selection", "testing")})
+  # The longest video's number of truths differs between seeds; one of a short series of sizes
+  # keeps their shapes, and with them the compiled programs, the same.
+  return data._replace(**{
+      name: pad(jax.tree.map(jnp.asarray, pool), num_truths=stage_wise.bucket(
+          pool.truths.shape[1], smallest=16))
+      for name, pool in (("knowledge_source", data.knowledge_source),
+                         ("selection", data.selection), ("testing", data.testing))})
 
 
 def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:

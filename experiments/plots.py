@@ -62,7 +62,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike, 
                     textcoords="offset points", fontsize=8, color="0.4")
     axis.set_xlabel("Labelled videos (% of Selection)")
     axis.set_ylabel(label)
-    axis.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
     axis.grid(color="0.9")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

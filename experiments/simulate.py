@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context, plots, summary
+from experiments import cli, context, plots, summary, tensorboard
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir, write_json
 from tal_jax import learner
@@ -40,7 +40,11 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
   directory = Workdir(workdir, config.to_dict())
   with Reporter("simulate") as report:
     for seed in range(config.seeds):
-      if not all(_is_finished(directory.rows(name, seed)) for name in config.strategies):
+      rows = [directory.rows(name, seed) for name in config.strategies]
+      if all(_is_finished(run) for run in rows):
+        for _ in sum(rows, []):
+          report.step(f"seed {seed} was finished")
+      else:
         _run_seed(context.build(config, seed, directory.path, report), directory, report)
   rows = directory.all_rows()
   result = summary.summarise(rows)
@@ -48,7 +52,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
   write_json(directory.path / "comparisons.json", summary.comparisons(rows))
   caption = json.loads((directory.path / "data.json").read_text())["caption"]
   plots.learning_curves(rows, directory.path / "learning_curves.png",
-                        title=config.name, caption=caption)
+                        title=config.name.removesuffix(":default"), caption=caption)
   print(summary.table(rows, caption))
   print(f"curves: {directory.path / 'learning_curves.png'}")
   return result
@@ -93,7 +97,10 @@ def _run_strategy(name: str, shared: context.Context,
   directory.keep(name, shared.seed, -1 if state is None else int(state.step))
   for _ in directory.rows(name, shared.seed):
     report.step(f"{name} goes on")
-  pool, seconds = shared.data.selection, 0.0
+  events = tensorboard.Scalars(
+      directory.path / "tensorboard" / f"{name}_seed_{shared.seed}",
+      directory.rows(name, shared.seed)) if shared.config.tensorboard else None
+  pool = shared.data.selection
   while state is None or int(state.labeled.sum()) < budget:
     begin = time.perf_counter()
     if state is None:
@@ -121,9 +128,13 @@ def _run_strategy(name: str, shared: context.Context,
     directory.append(row, {"strategy": name, "seed": shared.seed, "step": row["step"],
                            "video_ids": chosen})
     checkpoints.save(state)
+    if events:
+      events.add(row)
     report.step(f"{name}, seed {shared.seed}: {row['labeled_ratio']:.0%} of labels, "
                 f"mAP {row['map']:.3f}")
   checkpoints.close()
+  if events:
+    events.close()
 
 
 def _is_finished(rows: list[dict[str, Any]]) -> bool:

@@ -1,6 +1,6 @@
 """The work directory of a run: what is in it, and how a killed run goes on.
 
-    config.json            the configuration; another one is refused
+    config.json            the configuration; once there are results, another one is refused
     metrics.jsonl          a row per strategy, seed and step
     selections.jsonl       which videos were chosen in it
     checkpoints/           of each strategy and seed, written after their rows
@@ -35,9 +35,10 @@ class Workdir:
     self.path.mkdir(parents=True, exist_ok=True)
     file = self.path / "config.json"
     config = json.loads(json.dumps(config))  # tuples become lists, as they are read back
-    if file.exists():
+    has_results = any((self.path / name).exists() for name in _ROW_FILES)
+    if file.exists() and has_results:
       self._check_same(file, config)
-    elif any((self.path / name).exists() for name in _ROW_FILES):
+    elif has_results:
       raise DataError(f"--workdir={path} has results but no config.json: give another folder")
     else:
       write_json(file, config)

@@ -22,16 +22,24 @@ def _simulated(*, seed: int, **options: Any) -> RawData:
 
 def _activitynet_annotations(*, seed: int, annotations: str, split: Mapping[str, Any],
                              **options: Any) -> RawData:
-  annotated = read_annotations(annotations)
-  split = dict(split)
-  kind = split.pop("kind")
-  chosen = files.split_by(annotated, kind, split, seed)
+  annotated, split = read_annotations(annotations), dict(split)
+  chosen = files.split_by(annotated, split.pop("kind"), split, seed)
   return simulated.load_with_annotations(annotated, chosen, seed=seed, **options)
 
 
-def _files(*, seed: int, split: Mapping[str, Any], **options: Any) -> RawData:
+def _files(*, seed: int, split: Mapping[str, Any], annotations: str, features: str,
+           fps: float = 0.0, proposals: str = "", num_proposals: int = 0,
+           windows: Mapping[str, Any] | None = None, **options: Any) -> RawData:
+  """0 and "" stand for "not given": a config field must keep its type when it is overridden."""
+  for name, value in (("annotations", annotations), ("features", features)):
+    if not value:
+      raise DataError(f"data.{name} is not set: add --config.data.{name}=PATH")
   split = dict(split)
-  return files.load(seed=seed, split=split.pop("kind"), split_options=split, **options)
+  drawn = {name: value or None for name, value in (windows or {}).items()}
+  return files.load(
+      seed=seed, split=split.pop("kind"), split_options=split, annotations=annotations,
+      features=features, fps=fps or None, proposals=proposals or None,
+      num_proposals=num_proposals or None, windows=None if proposals else drawn, **options)
 
 
 SOURCES: dict[str, Callable[..., RawData]] = {

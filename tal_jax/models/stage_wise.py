@@ -171,8 +171,8 @@ def fit(pool: VideoPool, *, num_classes: int, settings: Settings,
           StageWiseInfo(svm_info, info, count))
 
 
-def bucket(count: int, *, smallest: int = 16, most: int | None = None) -> int:
-  """The smallest of a fixed series of sizes that holds `count`: 16, 32, 64, ... (or `most`).
+def bucket(count: int, *, smallest: int = 64, most: int | None = None) -> int:
+  """The smallest of a fixed series of sizes that holds `count`: 64, 128, 256, ... (or `most`).
 
   What is compiled depends on shapes; with sizes from a short series, a run of many steps compiles
   a fixed number of programs.

@@ -38,38 +38,44 @@ class Episodes(NamedTuple):
   converged: chex.Array  # [e] all m retrained SVMs met their tolerance
 
 
-def episode(key: chex.PRNGKey, videos: VideoPool, held_out: VideoPool,
-            settings: stage_wise.Settings, *, num_labeled: int, num_extra: int,
+def episode(key: chex.PRNGKey, num_labeled: chex.Array, videos: VideoPool, held_out: VideoPool,
+            settings: stage_wise.Settings, *, max_labeled: int, num_extra: int,
             num_bins: int) -> Episodes:
-  """One initialisation and all its extra videos; vmap over `key` for many.
+  """One initialisation and all its extra videos; vmap over `key` and `num_labeled` for many.
+
+  The labelled set is padded to `max_labeled`, so that one program serves the whole grid of tau.
 
   Args:
     key: of the draw of videos.
+    num_labeled: [] tau.
     videos: where labelled and extra videos are drawn from, without replacement.
     held_out: where AP is measured.
     settings: hyper-parameters of the attention module.
-    num_labeled: tau.
-    num_extra: M; num_labeled + num_extra videos are needed.
+    max_labeled: the largest tau.
+    num_extra: M; max_labeled + num_extra videos are needed.
     num_bins: of the histogram.
   """
   order = jax.random.permutation(key, videos.num_videos)
-  labeled = take(videos, order[:num_labeled])
-  extra = take(videos, order[num_labeled:num_labeled + num_extra])
+  labeled = take(videos, order[:max_labeled])
+  real = jnp.arange(max_labeled) < num_labeled
+  labeled = labeled._replace(proposal_mask=labeled.proposal_mask & real[:, None],
+                             truth_mask=labeled.truth_mask & real[:, None])
+  extra = take(videos, order[max_labeled:max_labeled + num_extra])
   start = svm.SvmParams(jnp.zeros(videos.dim), jnp.zeros(()))
   base, calibration, _, _ = stage_wise.fit_attention(labeled, settings, start)
   gains, base_ap, info = gain.one_step_gains(labeled, extra, held_out, settings, base)
   return Episodes(
-      num_labeled=jnp.asarray(num_labeled), states=lal.describe_state(base),
+      num_labeled=num_labeled, states=lal.describe_state(base),
       samples=lal.describe_samples(base, calibration, extra, num_bins=num_bins), gains=gains,
       base_ap=base_ap, converged=info.converged.all())
 
 
 @functools.partial(jax.jit, static_argnames=(
-    "settings", "num_labeled", "num_extra", "num_bins"))
-def _episodes(keys, videos, held_out, settings, num_labeled, num_extra, num_bins):
-  return jax.vmap(lambda key: episode(
-      key, videos, held_out, settings, num_labeled=num_labeled, num_extra=num_extra,
-      num_bins=num_bins))(keys)
+    "settings", "max_labeled", "num_extra", "num_bins"))
+def _episodes(keys, num_labeled, videos, held_out, settings, max_labeled, num_extra, num_bins):
+  return jax.vmap(lambda key, tau: episode(
+      key, tau, videos, held_out, settings, max_labeled=max_labeled, num_extra=num_extra,
+      num_bins=num_bins))(keys, num_labeled)
 
 
 def cut(key: chex.PRNGKey, knowledge_source: VideoPool,
@@ -110,15 +116,16 @@ def generate(key: chex.PRNGKey, knowledge_source: VideoPool, settings: stage_wis
         f"LAL needs {max(labeled_sizes)} + {extras_per_episode} videos to draw from and some to "
         f"measure on; Knowledge-Source gives {videos.num_videos} and {held_out.num_videos}. Lower "
         "lal.labeled_sizes or lal.extras_per_episode, or change lal.held_out_ratio.")
-  parts, total = [], len(labeled_sizes) * episodes_per_size
-  for i, num_labeled in enumerate(labeled_sizes):
-    keys = jax.random.split(jax.random.fold_in(key, i), episodes_per_size)
-    for low in range(0, episodes_per_size, vmap_size):
-      chunk = keys[jnp.minimum(jnp.arange(low, low + vmap_size), episodes_per_size - 1)]
-      rows = _episodes(chunk, videos, held_out, settings, num_labeled, extras_per_episode,
-                       num_bins)
-      real = min(vmap_size, episodes_per_size - low)
-      parts.append(jax.tree.map(lambda leaf, real=real: np.asarray(leaf)[:real], rows))
-      if progress:
-        progress(i * episodes_per_size + low + real, total)
+  total = len(labeled_sizes) * episodes_per_size
+  keys = jax.random.split(key, total)
+  sizes = np.repeat(np.asarray(labeled_sizes, np.int32), episodes_per_size)
+  parts = []
+  for low in range(0, total, vmap_size):
+    chunk = np.minimum(np.arange(low, low + vmap_size), total - 1)  # repeats fill the last one
+    rows = _episodes(keys[chunk], sizes[chunk], videos, held_out, settings,
+                     max(labeled_sizes), extras_per_episode, num_bins)
+    real = min(vmap_size, total - low)
+    parts.append(jax.tree.map(lambda leaf, real=real: np.asarray(leaf)[:real], rows))
+    if progress:
+      progress(low + real, total)
   return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

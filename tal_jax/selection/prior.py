@@ -36,7 +36,8 @@ def draw_search_results(key: chex.PRNGKey, search: SearchResults, *, num_classes
   """Indices of the videos that a search returns, over all classes, without duplicates.
 
   For each class, each of the results is of that class with probability `precision`, else a
-  distractor: a video of no class if there is one, or of another class.
+  distractor: a video of no class if there is one, or of another class. Where the videos run out,
+  there are fewer results; the others do not take their place.
   """
   rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
   found = []
@@ -44,10 +45,9 @@ def draw_search_results(key: chex.PRNGKey, search: SearchResults, *, num_classes
     right = np.flatnonzero(search.labels == label)
     none = np.flatnonzero(search.labels == -1)
     wrong = none if len(none) else np.flatnonzero(search.labels != label)
-    num_right = min(rng.binomial(results_per_class, precision), len(right))
-    num_wrong = min(results_per_class - num_right, len(wrong))
-    found += [rng.choice(right, num_right, replace=False),
-              rng.choice(wrong, num_wrong, replace=False)]
+    wanted = rng.binomial(results_per_class, precision)
+    found += [rng.choice(right, min(wanted, len(right)), replace=False),
+              rng.choice(wrong, min(results_per_class - wanted, len(wrong)), replace=False)]
   return np.unique(np.concatenate(found))
 
 

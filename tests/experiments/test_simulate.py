@@ -17,7 +17,7 @@ import pytest
 from absl import logging
 from jax.experimental.compilation_cache import compilation_cache
 
-from configs import anet
+from configs import anet, hapt
 from experiments import simulate
 from experiments.workdir import Workdir
 from tal_jax.checkpoints import Checkpoints
@@ -291,3 +291,33 @@ def test_faults_of_the_binary(reference, environment, tmp_path):
     _, stderr = process.communicate()
     assert process.returncode == 2 and "Traceback" not in stderr, stderr
     assert "error: " in stderr and all(text in stderr for text in wanted), stderr
+
+
+def test_tensorboard_events(reference, tmp_path):
+  """Written anew on a restart from the rows that were kept."""
+  shutil.copytree(reference, tmp_path / "run")
+  (tmp_path / "run" / "metrics.jsonl").unlink()  # begins again, in the same folder
+  (tmp_path / "run" / "selections.jsonl").unlink()
+  simulate.run(config(tensorboard=True, seeds=1, strategies=("random",)), tmp_path / "run")
+  events = list((tmp_path / "run" / "tensorboard" / "random_seed_0").iterdir())
+  assert len(events) == 1 and events[0].stat().st_size > 0
+
+
+def test_a_run_that_failed_at_once_may_be_corrected(tmp_path):
+  """Until there are results, the folder belongs to no configuration."""
+  with pytest.raises(DataError, match="mcle.prior"):
+    simulate.run(config(**{"data.num_search_per_class": 0}), tmp_path)
+  simulate.run(config(seeds=1, strategies=("random",)), tmp_path)
+  with pytest.raises(DataError, match="another configuration"):
+    simulate.run(config(seeds=2, strategies=("random",)), tmp_path)
+
+
+def test_real_data(data_dir, monkeypatch, tmp_path):
+  """The same program on HAPT: five steps of two strategies; no tuning target, a sane level."""
+  monkeypatch.setenv("TAL_JAX_DATA", str(data_dir))
+  simulate.run(hapt.get_config("smoke"), tmp_path)
+  last = {row["strategy"]: row for row in rows(tmp_path)}
+  assert set(last) == {"random", "uncertainty"}
+  for row in last.values():
+    assert row["is_last"] and row["svm_converged"] and 0.1 < row["map"] < 0.4
+    assert row["full_map"] > 0.2

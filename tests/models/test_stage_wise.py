@@ -45,7 +45,7 @@ def slow_positive(v, p, threshold=0.7):
 
 
 def test_bucket():
-  assert [stage_wise.bucket(n) for n in (0, 16, 17, 33, 1000)] == [16, 16, 32, 64, 1024]
+  assert [stage_wise.bucket(n) for n in (0, 64, 65, 200, 1000)] == [64, 64, 128, 256, 1024]
   assert stage_wise.bucket(5, smallest=4) == 8
   assert stage_wise.bucket(100, most=120) == 120 and stage_wise.bucket(60, most=120) == 64
   assert stage_wise.bucket(130, most=120) == 130  # never too small for what it must hold

@@ -19,7 +19,8 @@ def slow_margins(state, pool, k):
 
 
 def test_scores_against_a_loop(state, pool):
-  np.testing.assert_allclose(-lib.scores(state, pool), slow_margins(state, pool, state.settings.top_k), atol=1e-5)
+  np.testing.assert_allclose(-lib.scores(state, pool),
+                             slow_margins(state, pool, state.settings.top_k), atol=1e-5)
 
 
 def test_smallest_margin_first(state, pool):
