@@ -49,8 +49,17 @@ def model_settings(config: ConfigDict) -> stage_wise.Settings:
       classifier_c=config.classifier.c, classifier_max_iters=config.classifier.max_iters)
 
 
-def check(config: ConfigDict) -> None:
-  """DataError for a setting that no run could use, before any work is done."""
+def checked(config: ConfigDict) -> ConfigDict:
+  """A copy of the config that a run can use.
+
+  `--config.strategies=random,lal` arrives as one name with a comma: it is taken apart here.
+
+  Raises:
+    DataError: a setting that no run could use, before any work is done.
+  """
+  config = config.copy_and_resolve_references()
+  config.strategies = tuple(
+      name.strip() for entry in config.strategies for name in entry.split(",") if name.strip())
   unknown = [name for name in config.strategies if name not in SELECTION]
   if unknown or not config.strategies:
     raise DataError(f"strategies = {tuple(config.strategies)}: there is no {', '.join(unknown)}. "
@@ -78,6 +87,7 @@ def check(config: ConfigDict) -> None:
   model_settings(config)
   if config.tensorboard:
     tensorboard.check()
+  return config
 
 
 @dataclasses.dataclass(frozen=True)

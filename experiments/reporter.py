@@ -10,20 +10,22 @@ from tqdm import tqdm
 class Reporter:
   """Reports to stderr. `bar` counts learner steps; its postfix shows the work inside one."""
 
-  def __init__(self, desc: str, *, unit: str = "step"):
-    self.bar = tqdm(desc=desc, unit=unit, dynamic_ncols=True, smoothing=0.1, mininterval=0.5)
+  def __init__(self, desc: str, *, counts_steps: bool = True):
+    self.bar = tqdm(desc=desc, unit="step", dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
+                    bar_format=None if counts_steps else "{desc}: {elapsed}{postfix}")
 
   def say(self, text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
-  def expect(self, total: int) -> None:
-    self.bar.total = total
+  def expect_more(self, steps: int) -> None:
+    """Sets the total to what is done plus `steps`."""
+    self.bar.total = self.bar.n + steps
     self.bar.refresh()
 
   def working(self, what: str, done: int, total: int) -> None:
     """Progress inside a step, e.g. of loading videos."""
     self.bar.set_postfix_str(f"{what} {done}/{total}", refresh=False)
-    self.bar.update(0)
+    self.bar.update(0)  # redraws, no more often than mininterval
 
   def step(self, text: str) -> None:
     self.bar.set_postfix_str(text, refresh=False)

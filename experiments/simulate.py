@@ -36,7 +36,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
   Raises:
     DataError: a setting, the data, or the work directory cannot be used.
   """
-  context.check(config)
+  config = context.checked(config)
   directory = Workdir(workdir, config.to_dict())
   with Reporter("simulate") as report:
     for seed in range(config.seeds):
@@ -68,7 +68,8 @@ def _run_seed(shared: context.Context, directory: Workdir, report: Reporter) -> 
   num_initial = max(1, round(config.initial_ratio * total))
   budget = max(num_initial, round(config.budget_ratio * total))
   steps = 1 + math.ceil((budget - num_initial) / config.batch_size)
-  report.expect(config.seeds * len(config.strategies) * steps)
+  # The seeds to come may have a few videos more or fewer.
+  report.expect_more((config.seeds - shared.seed) * len(config.strategies) * steps)
   full_map = shared.full_training()
   if not full_map > 0:
     raise DataError(

@@ -25,13 +25,13 @@ from tal_jax.selection.lal_regression import Report
 
 def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Report:
   """Generates the episodes, fits the regressor, writes the artifact; returns its quality."""
-  context.check(config)
+  config = context.checked(config)
   path = pathlib.Path(output)
   if path.suffix != ".npz":
     raise DataError(f"--output={output}: the artifact is a .npz file")
   if not 0 <= seed:
     raise DataError(f"--seed={seed}: it must not be negative")
-  with Reporter("train_lal", unit="episode") as report:
+  with Reporter("train_lal", counts_steps=False) as report:
     data = context.load_data(config, seed, report)
     _, quality = context.train_lal(config, data, context.model_settings(config),
                                    context.lal_key(config, seed), path, report)

@@ -130,9 +130,9 @@ def test_strategies_are_paired(pool, testing):
     np.testing.assert_allclose(ends[name].model.svm.w, ends["random"].model.svm.w, atol=1e-3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def compilations():
-  """A list that grows by one at each compilation."""
+  """A list that grows by one at each compilation; older JAX cannot take its listener off again."""
   seen = []
 
   def listen(event, duration, **_):
@@ -140,8 +140,7 @@ def compilations():
       seen.append(duration)
 
   jax.monitoring.register_event_duration_secs_listener(listen)
-  yield seen
-  jax.monitoring.unregister_event_duration_listener(listen)
+  return seen
 
 
 @pytest.mark.parametrize("name", sorted(SELECTION))

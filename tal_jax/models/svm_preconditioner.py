@@ -3,11 +3,13 @@
 Each takes the weights [b, n + m] and returns a function r -> M^-1 r on [b, d + 1]. A single
 problem affords its exact Newton matrix; a batch of enlarged problems shares the base problem's,
 corrected for each candidate's own rows. Notation as in `svm_problem`.
+
+Every factorisation is of one matrix at a time, a batch of them is a loop. jaxlib 0.10 splits a
+batched LAPACK call into tasks for the thread pool that it runs on, and waits for them: as many such
+calls at once as there are threads wait for ever (two, on two cores).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import chex
 import jax
@@ -29,44 +31,60 @@ def base_hessian(rows: Rows, curvature: chex.Array) -> chex.Array:
   return hessian + jnp.eye(hessian.shape[0])
 
 
-def _cholesky_solver(hessian: chex.Array) -> Callable[[chex.Array], chex.Array]:
-  """r -> hessian^-1 r for [..., D, D]."""
-  factor, scale = _damped_cholesky(hessian)
+@jax.custom_batching.sequential_vmap
+def _cholesky(matrix: chex.Array) -> chex.Array:
+  """The lower factor of one matrix [D, D]; NaN where it is not positive definite."""
+  return jnp.linalg.cholesky(matrix)
 
-  def solve(r):
-    return jax.scipy.linalg.cho_solve((factor, True), (r * scale)[..., None])[..., 0] * scale
 
-  return solve
+@jax.custom_batching.sequential_vmap
+def _forward_substitute(factor: chex.Array, rhs: chex.Array) -> chex.Array:
+  """L^-1 rhs: [D, D], [D, k] -> [D, k]."""
+  return jax.scipy.linalg.solve_triangular(factor, rhs, lower=True)
+
+
+@jax.custom_batching.sequential_vmap
+def _back_substitute(factor: chex.Array, rhs: chex.Array) -> chex.Array:
+  """L'^-1 rhs: [D, D], [D, k] -> [D, k]."""
+  return jax.scipy.linalg.solve_triangular(factor, rhs, lower=True, trans=1)
 
 
 def _damped_cholesky(hessian: chex.Array) -> tuple[chex.Array, chex.Array]:
-  """L [..., D, D] and s [..., D] with L L' = diag(s) hessian diag(s), of unit diagonal, + damping.
+  """L [D, D] and s [D] with L L' = diag(s) hessian diag(s), of unit diagonal, + damping.
 
   The damping grows until float32 finds the sum positive definite: with many rows, a large c and
   rank-deficient features the rounding of the Gram matrix exceeds the identity in it.
   """
-  scale = jax.lax.rsqrt(jnp.diagonal(hessian, axis1=-2, axis2=-1))
-  unit = hessian * scale[..., :, None] * scale[..., None, :]
-  eye = jnp.eye(hessian.shape[-1])
-
-  def failed(factor):
-    return jnp.isnan(factor).any((-2, -1))
+  scale = jax.lax.rsqrt(jnp.diagonal(hessian))
+  unit = hessian * scale[:, None] * scale
+  eye = jnp.eye(hessian.shape[0])
 
   def more(carry):
-    _, damping, factor = carry
-    damping = jnp.where(failed(factor), 10.0 * damping, damping)
-    return carry[0] + 1, damping, jnp.linalg.cholesky(unit + damping[..., None, None] * eye)
+    k, damping, _ = carry
+    return k + 1, 10.0 * damping, _cholesky(unit + damping * eye)
 
-  damping = jnp.full(hessian.shape[:-2], _DAMPING)
-  carry = (0, damping, jnp.linalg.cholesky(unit + _DAMPING * eye))
+  # The first round always runs: its factor stands in for one that failed.
+  start = (0, jnp.asarray(_DAMPING), jnp.full_like(unit, jnp.nan))
   _, _, factor = jax.lax.while_loop(
-      lambda carry: (carry[0] < _MAX_RAISES) & failed(carry[2]).any(), more, carry)
+      lambda carry: (carry[0] <= _MAX_RAISES) & jnp.isnan(carry[2]).any(), more, start)
   return factor, scale
+
+
+def _inverse(hessian: chex.Array) -> chex.Array:
+  """The inverse of one matrix [D, D]: a preconditioner may be multiplied out."""
+  factor, scale = _damped_cholesky(hessian)
+  inverse = _back_substitute(factor, _forward_substitute(factor, jnp.eye(hessian.shape[0])))
+  return inverse * scale[:, None] * scale
 
 
 def fresh_factor(rows: Rows, curvature: chex.Array):
   """The exact Newton matrix of one problem, factorised anew: [1, n] curvature."""
-  return _cholesky_solver(base_hessian(rows, curvature)[None])
+  factor, scale = _damped_cholesky(base_hessian(rows, curvature))
+
+  def solve(r):
+    return _back_substitute(factor, _forward_substitute(factor, (r * scale).T)).T * scale
+
+  return solve
 
 
 def corrected_factor(rows: Rows, hessian: chex.Array, curvature: chex.Array):
@@ -75,20 +93,22 @@ def corrected_factor(rows: Rows, hessian: chex.Array, curvature: chex.Array):
   ones = jnp.ones(rows.extra.y.shape + (1,))
   e = jnp.concatenate([rows.extra.x, ones], 2) * jnp.sqrt(s)[..., None]
   if e.shape[1] >= e.shape[2]:
-    return _cholesky_solver(hessian + jnp.einsum("bmi,bmj->bij", e, e, precision=PRECISION))
+    inverses = jax.lax.map(
+        _inverse, hessian + jnp.einsum("bmi,bmj->bij", e, e, precision=PRECISION))
+    return lambda r: jnp.einsum("bij,bj->bi", inverses, r, precision=PRECISION)
   # Fewer rows than dimensions: Woodbury, (B + E'E)^-1 = B^-1 - B^-1 E' (I + E B^-1 E')^-1 E B^-1.
   factor, scale = _damped_cholesky(hessian)
   b, m, d = e.shape
-  half = jax.scipy.linalg.solve_triangular(factor, (e * scale).reshape(b * m, d).T, lower=True)
+  half = _forward_substitute(factor, (e * scale).reshape(b * m, d).T)
   half = half.T.reshape(b, m, d)  # E L^-T, so that E B^-1 E' = half half'
-  small = jnp.eye(m) + jnp.einsum("bid,bjd->bij", half, half, precision=PRECISION)
-  small_factor = jnp.linalg.cholesky(small)
+  small = jax.lax.map(_inverse, jnp.eye(m) + jnp.einsum(
+      "bid,bjd->bij", half, half, precision=PRECISION))
 
   def solve(r):
-    z = jax.scipy.linalg.solve_triangular(factor, (r * scale).T, lower=True).T
-    t = jnp.einsum("bmd,bd->bm", half, z, precision=PRECISION)
-    t = jax.scipy.linalg.cho_solve((small_factor, True), t[..., None])[..., 0]
+    z = _forward_substitute(factor, (r * scale).T).T
+    t = jnp.einsum("bij,bj->bi", small, jnp.einsum("bmd,bd->bm", half, z, precision=PRECISION),
+                   precision=PRECISION)
     z = z - jnp.einsum("bm,bmd->bd", t, half, precision=PRECISION)
-    return jax.scipy.linalg.solve_triangular(factor, z.T, lower=True, trans=1).T * scale
+    return _back_substitute(factor, z.T).T * scale
 
   return solve

@@ -303,6 +303,13 @@ def test_tensorboard_events(reference, tmp_path):
   assert len(events) == 1 and events[0].stat().st_size > 0
 
 
+def test_strategies_from_a_command_line(reference, tmp_path):
+  """ml_collections hands `--config.strategies=random,mcle` over as one name."""
+  shutil.copytree(reference, tmp_path / "run")
+  simulate.run(config(strategies=("random, mcle",)), tmp_path / "run")  # the same configuration
+  assert content(tmp_path / "run") == content(reference)
+
+
 def test_a_run_that_failed_at_once_may_be_corrected(tmp_path):
   """Until there are results, the folder belongs to no configuration."""
   with pytest.raises(DataError, match="mcle.prior"):
