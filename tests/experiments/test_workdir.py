@@ -100,6 +100,7 @@ def test_another_configuration_is_refused_by_its_keys(filled):
 
 def test_many_differences_are_counted(tmp_path):
   Workdir(tmp_path, {f"k{i}": 0 for i in range(20)})
+  (tmp_path / "metrics.jsonl").write_text("")  # with results, it belongs to its configuration
   with pytest.raises(DataError, match="and 12 more"):
     Workdir(tmp_path, {f"k{i}": 1 for i in range(20)})
 
@@ -114,6 +115,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     Workdir(tmp_path / "old", CONFIG)
   (tmp_path / "torn").mkdir()
   (tmp_path / "torn" / "config.json").write_text('{"name":')
+  (tmp_path / "torn" / "metrics.jsonl").write_text("")
   with pytest.raises(DataError, match="is not JSON"):
     Workdir(tmp_path / "torn", CONFIG)
 
@@ -125,3 +127,9 @@ def test_json_appears_whole_or_not_at_all(tmp_path):
     write_json(path, {"b": float("nan")})  # JSON has none
   assert json.loads(path.read_text()) == {"b": 1}
   assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_without_results_the_configuration_may_change(tmp_path):
+  Workdir(tmp_path, CONFIG)
+  Workdir(tmp_path, CONFIG | {"name": "corrected"})
+  assert json.loads((tmp_path / "config.json").read_text())["name"] == "corrected"
