@@ -61,15 +61,19 @@ def describe_samples(params: svm.SvmParams, calibration: platt.PlattParams, pool
   return histogram(confidence, pool.proposal_mask, num_bins=num_bins)
 
 
-def product_kernel(z: chex.Array, u: chex.Array, support_z: chex.Array, support_u: chex.Array,
-                   gamma_state, gamma_sample) -> chex.Array:
-  """exp(-g_w |z - z_j|^2) exp(-g_x |u - u_j|^2): [n, q], [n, bins] -> [n, s]."""
+def product_kernel(z: np.ndarray, u: np.ndarray, support_z: np.ndarray, support_u: np.ndarray,
+                   gamma_state: float, gamma_sample: float) -> np.ndarray:
+  """exp(-g_w |z - z_j|^2) exp(-g_x |u - u_j|^2): [n, q], [n, bins] -> [n, s].
+
+  On the host, for the fit, whose sizes change with every fold; `predict` is the same on the device.
+  """
 
   def squared_distance(a, b):
-    return ((a[:, None, :] - b[None, :, :])**2).sum(-1)
+    squares = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2.0 * a @ b.T
+    return np.maximum(squares, 0.0)
 
-  return jnp.exp(-gamma_state * squared_distance(z, support_z)
-                 - gamma_sample * squared_distance(u, support_u))
+  return np.exp(-gamma_state * squared_distance(z, support_z)
+                - gamma_sample * squared_distance(u, support_u))
 
 
 @jax.jit

@@ -23,7 +23,7 @@ from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 
 from tal_jax.data.types import DataError
-from tal_jax.selection.lal import Selector
+from tal_jax.selection.lal import Selector, product_kernel
 from tal_jax.selection.lal_training import Episodes
 
 _FORMAT = 1  # of the artifact
@@ -59,17 +59,6 @@ def _median_gamma(rows: np.ndarray) -> float:
   return 1.0 / float(np.median(distances)) if len(distances) else 1.0
 
 
-def _product_kernel(z, u, support_z, support_u, gamma_state, gamma_sample) -> np.ndarray:
-  """exp(-g_w |z - z_j|^2) exp(-g_x |u - u_j|^2): [n, q], [n, bins] -> [n, s]."""
-
-  def squared_distance(a, b):
-    squares = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2.0 * a @ b.T
-    return np.maximum(squares, 0.0)
-
-  return np.exp(-gamma_state * squared_distance(z, support_z)
-                - gamma_sample * squared_distance(u, support_u))
-
-
 def _fit(episodes: Episodes, chosen: np.ndarray, *, c: float, gamma_factor: float,
          epsilon: float) -> Selector:
   states = np.asarray(episodes.states, np.float64)[chosen]
@@ -90,7 +79,7 @@ def _fit(episodes: Episodes, chosen: np.ndarray, *, c: float, gamma_factor: floa
   target_scale = target.std() or 1.0
   gamma_state = gamma_factor * _median_gamma(z[::m])
   gamma_sample = gamma_factor * _median_gamma(u)
-  kernel = _product_kernel(z, u, z, u, gamma_state, gamma_sample)
+  kernel = product_kernel(z, u, z, u, gamma_state, gamma_sample)
   model = SVR(kernel="precomputed", C=c, epsilon=epsilon).fit(
       kernel, (target - target.mean()) / target_scale)
   support = model.support_
@@ -106,8 +95,8 @@ def _predict(selector: Selector, episodes: Episodes, chosen: np.ndarray) -> np.n
   z = (np.asarray(episodes.states)[chosen] - selector.state_mean) @ selector.state_components.T
   u = (np.asarray(episodes.samples)[chosen] - selector.sample_mean) / selector.sample_scale
   e, m, bins = u.shape
-  kernel = _product_kernel(np.repeat(z, m, axis=0), u.reshape(-1, bins), selector.support_states,
-                           selector.support_samples, selector.gamma_state, selector.gamma_sample)
+  kernel = product_kernel(np.repeat(z, m, axis=0), u.reshape(-1, bins), selector.support_states,
+                          selector.support_samples, selector.gamma_state, selector.gamma_sample)
   standard = kernel @ selector.coefficients + selector.intercept
   return (standard * selector.target_scale + selector.target_mean).reshape(e, m)
 
