@@ -22,14 +22,10 @@ from absl import flags
 
 from experiments import cli
 from tal_jax.data.annotations import read_annotations
+from tal_jax.data.ground_truth import ground_truth, subset_ids
 from tal_jax.data.predictions import read_predictions, reindex
 from tal_jax.data.types import DataError
-from tal_jax.metrics.average_precision import (
-  DEFAULT_TIOUS,
-  detection_map,
-  ground_truth,
-  subset_ids,
-)
+from tal_jax.metrics.average_precision import DEFAULT_TIOUS, detection_map
 
 
 def run(truth_path: str, predictions_path: str, subset: str,

@@ -36,6 +36,24 @@ class Annotations(NamedTuple):
   classes: tuple[str, ...]
 
 
+class GroundTruth(NamedTuple):
+  """The annotated instances to be found."""
+
+  video: np.ndarray  # [n] int, index into any list of videos
+  label: np.ndarray  # [n] int in [0, num_classes)
+  segments: np.ndarray  # [n, 2] float64 seconds
+  num_classes: int
+
+
+class Predictions(NamedTuple):
+  """Detections. -1 stands for a video or a label that the truth's lists do not have."""
+
+  video: np.ndarray  # [m] int
+  label: np.ndarray  # [m] int
+  segments: np.ndarray  # [m, 2] float64 seconds
+  scores: np.ndarray  # [m] float64, higher is surer; comparable within a class
+
+
 class TimeGrid(NamedTuple):
   """Row i of a feature matrix covers samples [i * stride, i * stride + window) at `fps`.
 

@@ -31,27 +31,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tal_jax.data.types import Annotations, DataError
+from tal_jax.data.types import GroundTruth, Predictions
 
 DEFAULT_TIOUS = np.linspace(0.5, 0.95, 10)  # not arange: these are the official floats
-
-
-class GroundTruth(NamedTuple):
-  """The annotated instances to be found."""
-
-  video: np.ndarray  # [n] int, index into any list of videos
-  label: np.ndarray  # [n] int in [0, num_classes)
-  segments: np.ndarray  # [n, 2] float64 seconds
-  num_classes: int
-
-
-class Predictions(NamedTuple):
-  """Detections. -1 stands for a video or a label that the truth's lists do not have."""
-
-  video: np.ndarray  # [m] int
-  label: np.ndarray  # [m] int
-  segments: np.ndarray  # [m, 2] float64 seconds
-  scores: np.ndarray  # [m] float64, higher is surer; comparable within a class
 
 
 class MeanAP(NamedTuple):
@@ -120,39 +102,6 @@ def class_agnostic(truth: GroundTruth,
   """
   return (truth._replace(label=np.zeros_like(truth.label), num_classes=1),
           predictions._replace(label=np.zeros_like(predictions.label)))
-
-
-def subset_ids(annotations: Annotations, subset: str) -> tuple[str, ...]:
-  """The ids of the videos of a subset, in file order.
-
-  Raises:
-    DataError: no such subset; the message lists those that there are.
-  """
-  ids = tuple(key for key, video in annotations.videos.items() if video.subset == subset)
-  if not ids:
-    there = sorted({video.subset for video in annotations.videos.values()})
-    raise DataError(f"no video belongs to the subset {subset!r}; subsets there: "
-                    f"{', '.join(map(repr, there)) or 'none, the file has no videos'}")
-  return ids
-
-
-def ground_truth(annotations: Annotations, ids: Sequence[str],
-                 classes: Sequence[str]) -> GroundTruth:
-  """The instances of `classes` in the videos `ids`, in that order, as float64 arrays.
-
-  `video` indexes `ids` and `label` indexes `classes`. Instances of other classes are left out.
-  """
-  class_index = {name: i for i, name in enumerate(classes)}
-  video, label, segments = [], [], []
-  for i, video_id in enumerate(ids):
-    annotation = annotations.videos[video_id]
-    for name, segment in zip(annotation.labels, annotation.segments, strict=True):
-      if name in class_index:
-        video.append(i)
-        label.append(class_index[name])
-        segments.append(segment)
-  return GroundTruth(np.asarray(video, np.int64), np.asarray(label, np.int64),
-                     np.asarray(segments, np.float64).reshape(-1, 2), len(classes))
 
 
 def _checked(truth: GroundTruth, predictions: Predictions) -> tuple[GroundTruth, Predictions]:
@@ -296,6 +245,5 @@ def _average_precision(label: np.ndarray, rank: np.ndarray, num_truths: np.ndarr
   k = np.arange(len(label)) - np.repeat(np.cumsum(counts) - counts, counts)  # from 0
   precision = np.zeros((len(num_truths), counts.max(initial=1)))
   precision[label, k] = (k + 1) / rank
-  envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)
-  area = envelope.sum(axis=1)
+  area = np.maximum.accumulate(precision[:, ::-1], axis=1).sum(axis=1)  # below the envelope
   return np.divide(area, num_truths, out=np.full(len(area), np.nan), where=num_truths > 0)

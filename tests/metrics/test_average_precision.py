@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tal_jax.data.annotations import read_annotations
+from tal_jax.data.ground_truth import ground_truth, subset_ids
 from tal_jax.data.predictions import read_predictions, reindex
-from tal_jax.data.types import Annotations, DataError, VideoAnnotation
 from tal_jax.metrics import average_precision as ap
 
 
@@ -73,9 +73,9 @@ def make_predictions(rows):
 def test_equals_the_official_code(data_dir, name, truth_file, span):
   official = json.loads((data_dir / f"evaluator/{name}_predictions.official.json").read_text())
   annotations = read_annotations(data_dir / truth_file)
-  ids = ap.subset_ids(annotations, official["subset"])
+  ids = subset_ids(annotations, official["subset"])
   file = read_predictions(data_dir / f"evaluator/{name}_predictions.json")
-  result = ap.detection_map(ap.ground_truth(annotations, ids, annotations.classes),
+  result = ap.detection_map(ground_truth(annotations, ids, annotations.classes),
                             reindex(file, ids, annotations.classes), official[span]["tiou"])
   np.testing.assert_allclose(result.mean_ap, official[span]["mAP"], rtol=0, atol=1e-9)
   assert result.average_map == pytest.approx(official[span]["average_mAP"], rel=0, abs=1e-9)
@@ -205,20 +205,3 @@ def test_class_agnostic_takes_any_label():
   result = ap.detection_map(*ap.class_agnostic(truth, predictions))
   assert result.average_map == 1 and result.num_ignored == 0
   assert ap.detection_map(truth, predictions).average_map == 0
-
-
-def test_ground_truth_of_annotations():
-  def video(name, subset, segments, labels):
-    return VideoAnnotation(name, subset, 60.0, np.asarray(segments, np.float64), labels)
-
-  annotations = Annotations({
-      "a": video("a", "training", [[0.1, 1], [2, 3]], ("run", "jump")),
-      "b": video("b", "validation", [[4, 5]], ("jump",)),
-      "c": video("c", "training", np.zeros((0, 2)), ())}, ("jump", "run"))
-  assert ap.subset_ids(annotations, "training") == ("a", "c")
-  truth = ap.ground_truth(annotations, ["b", "a"], ["jump"])
-  np.testing.assert_array_equal(truth.video, [0, 1])
-  np.testing.assert_array_equal(truth.segments, [[4, 5], [2, 3]])
-  assert truth.segments.dtype == np.float64 and truth.num_classes == 1
-  with pytest.raises(DataError, match="'training', 'validation'"):
-    ap.subset_ids(annotations, "test")
