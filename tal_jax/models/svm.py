@@ -22,9 +22,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models import svm_solver
-from tal_jax.models.svm_preconditioner import base_hessian, corrected_factor, fresh_factor
-from tal_jax.models.svm_problem import PRECISION, Extra, as_rows, newton_weights
+from tal_jax.models import svm_retrain, svm_solver
+from tal_jax.models.svm_problem import PRECISION, as_rows
 
 
 class SvmParams(NamedTuple):
@@ -69,65 +68,56 @@ def fit(x: chex.Array, y: chex.Array, mask: chex.Array | None = None, *, c: floa
     (SvmParams, SvmInfo).
   """
   rows, theta = as_rows(x, y, mask, init)
-  state = svm_solver.solve(
-      rows, svm_solver.cold_start(rows, theta, c, loss), c=c, loss=loss, tol=tol,
-      max_iters=max_iters, preconditioner=functools.partial(fresh_factor, rows))
-  params, info = _result(state, max_iters)
+  state, _ = svm_solver.solve(rows, svm_solver.cold_start(rows, theta, c, loss), c=c, loss=loss,
+                              tol=tol, max_iters=max_iters)
+  params, info = _result(state, tol, max_iters)
   return jax.tree.map(lambda leaf: leaf[0], (params, info))
 
 
-@functools.partial(jax.jit, static_argnames="loss")
+@functools.partial(jax.jit, static_argnames=("loss", "byte_budget"))
 def retrain_with_one_extra(
     x: chex.Array, y: chex.Array, mask: chex.Array | None, extra_x: chex.Array,
     extra_y: chex.Array, extra_mask: chex.Array | None, *, c: float = 1.0, loss: str = "hinge",
-    tol: float = 1e-4, init: SvmParams | None = None,
-    max_iters: int = 500) -> tuple[SvmParams, SvmInfo]:
+    tol: float | None = None, init: SvmParams | None = None, max_iters: int = 500,
+    byte_budget: int = 1 << 30) -> tuple[SvmParams, SvmInfo]:
   """Retrains the SVM of (x, y) once for each of b candidate videos added to it.
 
   Equal to a vmap of `fit` over the b enlarged problems, to the same certificate, but written
   batched: every product with the shared rows is one [b, d] x [d, n] matrix product, and [b, n, d]
   is never formed. The base problem is solved first (at once, if `init` is its solution); its
-  solution is the starting point and its Newton matrix, corrected for each candidate's own rows,
-  the preconditioner.
+  solution is where each candidate starts, and its Newton matrix, corrected for the candidate's own
+  rows, the preconditioner (`svm_batch`).
 
   Args:
     x, y, mask: [n, d], [n], [n]: the labelled set.
     extra_x, extra_y, extra_mask: [b, m, d], [b, m], [b, m]: the rows of each candidate.
-    c, loss, tol, max_iters: as in `fit`.
+    c, loss: as in `fit`.
+    tol: relative duality gap at which to stop; default 1e-4 for the squared hinge, 1e-3 for the
+      hinge.
     init: solution of the base problem, if known.
+    max_iters: bound on each candidate's iterations; `converged` is False where it is met.
+    byte_budget: bytes that what is kept per candidate may take; more candidates than fit are taken
+      in groups. (The labelled rows, in float32, and one Newton matrix come on top.)
 
   Returns:
     (SvmParams, SvmInfo), batched over b.
   """
   chex.assert_rank([extra_x, extra_y], [3, 2])
+  chex.assert_equal_shape_prefix([extra_x, extra_y], 2)
   rows, theta = as_rows(x, y, mask, init)
-  base = svm_solver.solve(
-      rows, svm_solver.cold_start(rows, theta, c, loss), c=c, loss=loss, tol=tol,
-      max_iters=max_iters, preconditioner=functools.partial(fresh_factor, rows))
-  b, m = extra_y.shape
-  extra_mask = jnp.ones((b, m), bool) if extra_mask is None else extra_mask
-  extra_real = extra_mask.astype(jnp.float32)
-  extra = Extra(jnp.where(extra_real[..., None] > 0, extra_x.astype(jnp.float32), 0.0),
-                extra_y.astype(jnp.float32) * extra_real)
-  rows = rows._replace(
-      extra=extra,
-      real=jnp.concatenate([jnp.broadcast_to(rows.real, (b, rows.x.shape[0])), extra_real], 1))
-
-  def spread(leaf):
-    return jnp.broadcast_to(leaf, (b,) + leaf.shape[1:])
-
-  start = svm_solver.Start(spread(base.theta), jnp.concatenate(
-      [spread(base.multipliers), jnp.zeros((b, m))], 1), spread(base.sigma))
-  hessian = base_hessian(rows, newton_weights(
-      rows.real[:1, :x.shape[0]], base.violation, base.multipliers, base.sigma, c, loss))
-  state = svm_solver.solve(
-      rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters,
-      preconditioner=functools.partial(corrected_factor, rows, hessian))
-  return _result(state, max_iters)
+  if tol is None:
+    tol = 1e-4 if loss == "squared_hinge" else 1e-3
+  real = jnp.ones(extra_y.shape) if extra_mask is None else extra_mask.astype(jnp.float32)
+  state = svm_retrain.retrain(
+      rows, theta, init is not None, extra_x, extra_y, real, c=c, loss=loss, tol=tol,
+      max_iters=max_iters, byte_budget=byte_budget)
+  return _result(state, tol, max_iters)
 
 
-def _result(state: svm_solver.State, max_iters) -> tuple[SvmParams, SvmInfo]:
+def _result(state: svm_solver.State | svm_retrain.Solution, tol,
+            max_iters) -> tuple[SvmParams, SvmInfo]:
   gap, objective = state.best_gap, state.best_objective
   relative = jnp.where(gap > 0, gap / jnp.maximum(objective, 1e-30), 0.0)
   return (SvmParams(state.best_theta[:, :-1], state.best_theta[:, -1]),
-          SvmInfo(objective, relative, jnp.minimum(state.num_iters, max_iters), state.done))
+          SvmInfo(objective, relative, jnp.minimum(state.num_iters, max_iters),
+                  gap <= tol * objective))

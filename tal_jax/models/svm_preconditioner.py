@@ -11,24 +11,23 @@ calls at once as there are threads wait for ever (two, on two cores).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models.svm_problem import PRECISION, Rows
+from tal_jax.models.svm_blocks import gram
+from tal_jax.models.svm_problem import Rows
 
 _DAMPING = 1e-6  # of a matrix with unit diagonal
 _MAX_RAISES = 7  # of the damping, tenfold each
 
 
-def base_hessian(rows: Rows, curvature: chex.Array) -> chex.Array:
-  """I + A' diag(curvature) A over the shared rows: [1, n] -> [d + 1, d + 1]."""
+def hessian(rows: Rows, curvature: chex.Array) -> chex.Array:
+  """I + A' diag(curvature) A: [1, n] -> [d + 1, d + 1]; costs only rows that are curved."""
   weight = curvature[0] * rows.y**2
-  weighted = rows.x * weight[:, None]
-  gram = jnp.matmul(weighted.T, rows.x, precision=PRECISION)
-  border = weighted.sum(0)
-  hessian = jnp.block([[gram, border[:, None]], [border[None], weight.sum()[None, None]]])
-  return hessian + jnp.eye(hessian.shape[0])
+  return jnp.eye(rows.x.shape[1] + 1) + gram(rows.x[:, None], weight[:, None])
 
 
 @jax.custom_batching.sequential_vmap
@@ -70,45 +69,29 @@ def _damped_cholesky(hessian: chex.Array) -> tuple[chex.Array, chex.Array]:
   return factor, scale
 
 
-def _inverse(hessian: chex.Array) -> chex.Array:
-  """The inverse of one matrix [D, D]: a preconditioner may be multiplied out."""
-  factor, scale = _damped_cholesky(hessian)
-  inverse = _back_substitute(factor, _forward_substitute(factor, jnp.eye(hessian.shape[0])))
-  return inverse * scale[:, None] * scale
+class Factor(NamedTuple):
+  """A damped Cholesky factorisation of one Newton matrix: L L' = diag(s) H diag(s) + damping."""
+
+  lower: chex.Array  # [D, D]
+  scale: chex.Array  # [D]
+
+  def solve(self, r: chex.Array) -> chex.Array:
+    """H^-1 r: [b, D] -> [b, D]."""
+    z = _back_substitute(self.lower, _forward_substitute(self.lower, (r * self.scale).T))
+    return z.T * self.scale
 
 
-def fresh_factor(rows: Rows, curvature: chex.Array):
+  def inverse(self) -> chex.Array:
+    """F^-1 [D, D] with F F' = H: a batch multiplies by it instead of substituting."""
+    return _forward_substitute(self.lower, jnp.eye(self.lower.shape[0])) * self.scale
+
+
+@jax.jit
+def factorise(gram: chex.Array, sigma: chex.Array) -> Factor:
+  """The factor of I + sigma gram: [D, D], []."""
+  return Factor(*_damped_cholesky(jnp.eye(gram.shape[0]) + sigma * gram))
+
+
+def fresh_factor(rows: Rows, curvature: chex.Array) -> Factor:
   """The exact Newton matrix of one problem, factorised anew: [1, n] curvature."""
-  factor, scale = _damped_cholesky(base_hessian(rows, curvature))
-
-  def solve(r):
-    return _back_substitute(factor, _forward_substitute(factor, (r * scale).T)).T * scale
-
-  return solve
-
-
-def corrected_factor(rows: Rows, hessian: chex.Array, curvature: chex.Array):
-  """The base problem's Newton matrix plus each candidate's own rows: B + E' diag(s) E."""
-  s = curvature[:, rows.x.shape[0]:] * rows.extra.y**2
-  ones = jnp.ones(rows.extra.y.shape + (1,))
-  e = jnp.concatenate([rows.extra.x, ones], 2) * jnp.sqrt(s)[..., None]
-  if e.shape[1] >= e.shape[2]:
-    inverses = jax.lax.map(
-        _inverse, hessian + jnp.einsum("bmi,bmj->bij", e, e, precision=PRECISION))
-    return lambda r: jnp.einsum("bij,bj->bi", inverses, r, precision=PRECISION)
-  # Fewer rows than dimensions: Woodbury, (B + E'E)^-1 = B^-1 - B^-1 E' (I + E B^-1 E')^-1 E B^-1.
-  factor, scale = _damped_cholesky(hessian)
-  b, m, d = e.shape
-  half = _forward_substitute(factor, (e * scale).reshape(b * m, d).T)
-  half = half.T.reshape(b, m, d)  # E L^-T, so that E B^-1 E' = half half'
-  small = jax.lax.map(_inverse, jnp.eye(m) + jnp.einsum(
-      "bid,bjd->bij", half, half, precision=PRECISION))
-
-  def solve(r):
-    z = _forward_substitute(factor, (r * scale).T).T
-    t = jnp.einsum("bij,bj->bi", small, jnp.einsum("bmd,bd->bm", half, z, precision=PRECISION),
-                   precision=PRECISION)
-    z = z - jnp.einsum("bm,bmd->bd", t, half, precision=PRECISION)
-    return _back_substitute(factor, z.T).T * scale
-
-  return solve
+  return Factor(*_damped_cholesky(hessian(rows, curvature)))

@@ -11,7 +11,7 @@ Notation as in `svm`: A: rows y_i (x_i, 1); u = 1 - A theta. With 0 <= alpha_i (
 for any theta and any feasible alpha: a certificate that needs no solved problem, and a sum of
 non-negative terms, which float32 adds without cancellation.
 
-Vectors over rows are [b, n + m], vectors over weights [b, d + 1]: batch first, the layout in which
+Vectors over rows are [b, n], vectors over weights [b, d + 1]: batch first, the layout in which
 XLA multiplies fastest on CPU.
 """
 
@@ -27,16 +27,10 @@ LOSSES = ("hinge", "squared_hinge")
 PRECISION = jax.lax.Precision.HIGHEST  # float32 products on TPU are bfloat16 otherwise
 
 
-class Extra(NamedTuple):
-  x: chex.Array  # [b, m, d]
-  y: chex.Array  # [b, m], 0 where padded
-
-
 class Rows(NamedTuple):
   x: chex.Array  # [n, d] shared by the whole batch
   y: chex.Array  # [n], 0 where padded
-  extra: Extra | None
-  real: chex.Array  # [b, n + m] 1 where real, 0 where padded
+  real: chex.Array  # [1, n] 1 where real, 0 where padded
 
 
 def as_rows(x, y, mask, init) -> tuple[Rows, chex.Array]:
@@ -45,41 +39,32 @@ def as_rows(x, y, mask, init) -> tuple[Rows, chex.Array]:
   real = jnp.ones(y.shape) if mask is None else mask.astype(jnp.float32)
   # Not x * real: what stands in a masked row may be NaN.
   x = jnp.where(real[:, None] > 0, x.astype(jnp.float32), 0.0)
-  rows = Rows(x, y.astype(jnp.float32) * real, None, real[None])
+  rows = Rows(x, y.astype(jnp.float32) * real, real[None])
   if init is None:
     return rows, jnp.zeros((1, x.shape[1] + 1))
   return rows, jnp.append(init.w, init.b).astype(jnp.float32)[None]
 
 
 def forward(rows: Rows, theta: chex.Array) -> chex.Array:
-  """A theta: [b, d + 1] -> [b, n + m]."""
+  """A theta: [b, d + 1] -> [b, n]."""
   w, b = theta[:, :-1], theta[:, -1:]
-  margins = (jnp.einsum("bd,nd->bn", w, rows.x, precision=PRECISION) + b) * rows.y
-  if rows.extra is None:
-    return margins
-  extra = (jnp.einsum("bd,bmd->bm", w, rows.extra.x, precision=PRECISION) + b) * rows.extra.y
-  return jnp.concatenate([margins, extra], 1)
+  return (jnp.einsum("bd,nd->bn", w, rows.x, precision=PRECISION) + b) * rows.y
 
 
 def backward(rows: Rows, alpha: chex.Array) -> chex.Array:
-  """A' alpha: [b, n + m] -> [b, d + 1]."""
-  n = rows.x.shape[0]
-  signed = alpha[:, :n] * rows.y
-  w, b = jnp.matmul(signed, rows.x, precision=PRECISION), signed.sum(1)
-  if rows.extra is not None:
-    signed = alpha[:, n:] * rows.extra.y
-    w += jnp.einsum("bm,bmd->bd", signed, rows.extra.x, precision=PRECISION)
-    b += signed.sum(1)
-  return jnp.concatenate([w, b[:, None]], 1)
+  """A' alpha: [b, n] -> [b, d + 1]."""
+  signed = alpha * rows.y
+  w = jnp.matmul(signed, rows.x, precision=PRECISION)
+  return jnp.concatenate([w, signed.sum(1, keepdims=True)], 1)
 
 
 def dual_point(real, u, multipliers, sigma, c, loss):
-  """alpha = psi'(u), feasible for any multipliers and sigma: [b, n + m]."""
+  """alpha = psi'(u), feasible for any multipliers and sigma: [b, n]."""
   return real * jnp.clip(_inner(u, multipliers, sigma, c, loss), 0.0, _cap(c, loss))
 
 
 def newton_weights(real, u, multipliers, sigma, c, loss):
-  """The generalised second derivative of psi, sigma or 0: [b, n + m]."""
+  """The generalised second derivative of psi, sigma or 0: [b, n]."""
   inner = _inner(u, multipliers, sigma, c, loss)
   return real * sigma[:, None] * ((inner > 0) & (inner < _cap(c, loss)))
 

@@ -19,13 +19,13 @@ Source: Li, Sun and Toh (2018); Yan and Li (2020).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from tal_jax.models.svm_preconditioner import Factor, fresh_factor
 from tal_jax.models.svm_problem import (
   LOSSES,
   Rows,
@@ -37,6 +37,9 @@ from tal_jax.models.svm_problem import (
 )
 
 _MAX_CG_ITERS = 30
+# Rows whose curvature changed, as a share, after which the Newton matrix is rebuilt. The hinge has
+# few curved rows, and with a large sigma each of them matters.
+_STALE = {"squared_hinge": 0.2, "hinge": 0.0}
 _CG_TOL = 0.03
 _MAX_LINE_SEARCH_ITERS = 25
 _SIGMA_GROWTH = 3.0
@@ -44,6 +47,7 @@ _MAX_SIGMA = 1e6  # in units of the largest alpha
 _PATIENCE = 12  # iterations without a clearly smaller gap after which sigma shrinks
 _MAX_STALLED = 100  # iterations without a smaller gap: float32 gives no more
 _ROUNDING = 1e-4  # violations below it may be rounding
+_WORST = 1.001  # times the objective at theta = 0
 _MARGIN = 1e-6  # added to what removes them, so that rounding does not bring them back
 
 
@@ -70,85 +74,137 @@ class State(NamedTuple):
 
 def cold_start(rows: Rows, theta: chex.Array, c, loss: str) -> Start:
   """A start without multipliers; the hinge begins with psi a hinge smoothed over 0 < u < 1."""
+  return start_at(rows.real, theta, c, loss)
+
+
+def start_at(real: chex.Array, theta: chex.Array, c, loss: str) -> Start:
+  """`cold_start` of rows that are known by `real` [1, n + m] alone."""
   sigma = jnp.asarray([2.0 * c if loss == "squared_hinge" else c], jnp.float32)
-  return Start(theta, jnp.zeros_like(rows.real), sigma)
+  return Start(theta, jnp.zeros_like(real), sigma)
 
 
-def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters,
-          preconditioner: Callable[[chex.Array], Callable[[chex.Array], chex.Array]]) -> State:
-  """The augmented Lagrangian loop; every problem of the batch moves at its own pace."""
+def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters) -> tuple[State, Factor]:
+  """The augmented Lagrangian loop on rows in memory.
+
+  Returns:
+    The last state; and the last Newton matrix that was factorised, near the solution's.
+  """
   if loss not in LOSSES:
     raise ValueError(f"loss must be one of {LOSSES}, not {loss!r}")
   c = jnp.asarray(c, jnp.float32)
+  real = rows.real
 
-  def certify(state: State) -> State:
-    u = 1.0 - forward(rows, state.theta)
-    alpha = dual_point(rows.real, u, state.multipliers, state.sigma, c, loss)
-    dual_theta = backward(rows, alpha)
-    gradient = state.theta - dual_theta
-    objective, slack = primal_and_slack(rows.real, state.theta, u, alpha, c, loss)
-    gap = slack + 0.5 * (gradient**2).sum(1)
-    candidate = state.theta
-    if loss == "hinge":
-      # On separable data with a large c the objective is small and c times the rounding of u is
-      # not. Growing theta until violations of rounding size are gone is as good a solution, and
-      # its own certificate decides whether it is taken; the iterate stays as it is.
-      tiny = jnp.max(jnp.where(u < _ROUNDING, u, 0.0) * rows.real, axis=1, initial=0.0)
-      shrink = (1.0 - 2.0 * tiny - _MARGIN)[:, None]
-      grown, grown_u = state.theta / shrink, 1.0 - (1.0 - u) / shrink
-      grown_objective, grown_slack = primal_and_slack(rows.real, grown, grown_u, alpha, c, loss)
-      grown_gap = grown_slack + 0.5 * ((grown - dual_theta)**2).sum(1)
-      take = grown_gap < gap
-      candidate = jnp.where(take[:, None], grown, candidate)
-      objective, gap = (jnp.where(take, new, old) for new, old in
-                        ((grown_objective, objective), (grown_gap, gap)))
-    done = gap <= tol * objective
-    better = (gap < state.best_gap) | done
-    return state._replace(
-        violation=u, gradient=gradient, slack=slack,
-        best_theta=jnp.where(better[:, None], candidate, state.best_theta),
-        best_objective=jnp.where(better, objective, state.best_objective),
-        best_gap=jnp.where(better, gap, state.best_gap),
-        stalled=jnp.where(gap < 0.9 * state.best_gap, 0, state.stalled + 1),
-        done=done)
-
-  def unfinished(state: State) -> chex.Array:
-    return ~state.done & (state.stalled < _MAX_STALLED) & (state.num_iters <= max_iters)
-
-  def iterate(state: State) -> State:
+  def iterate(carry):
     # Certificate first, then the step: one copy of each in the compiled program. The round after
     # the last step certifies only, and is not counted in the result.
-    running = unfinished(state)
-    state = jax.tree.map(functools.partial(_where, running), certify(state), state)
-    active = unfinished(state)
-    curvature = newton_weights(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
-    step, product = _conjugate_gradients(
-        rows, curvature, -state.gradient, preconditioner(curvature))
-    size, improves = _line_search(rows, state, step, product, c, loss)
-    # The inner problem need not be solved beyond the outer error that remains.
-    late = state.stalled % _PATIENCE == _PATIENCE - 1
-    outer = (0.5 * (state.gradient**2).sum(1) <= 0.1 * state.slack) | ~improves | late
-    alpha = dual_point(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
-    moved = jnp.where((active & outer)[:, None], alpha, state.multipliers)
-    # A larger sigma needs fewer multiplier steps until sigma times the rounding of u outweighs
-    # alpha; where the gap has stalled, that is the likely reason, and sigma goes back.
-    growth = jnp.where(late, _SIGMA_GROWTH**-2, _SIGMA_GROWTH)
-    most = (2.0 * c if loss == "squared_hinge" else
-            _MAX_SIGMA * alpha.max(1, initial=0.0) + 1e-6 * c)
-    sigma = jnp.where(active & outer, jnp.minimum(state.sigma * growth, most), state.sigma)
-    theta = jnp.where((active & ~outer)[:, None], state.theta + size[:, None] * step, state.theta)
-    return state._replace(
-        theta=theta, multipliers=moved, sigma=sigma, num_iters=state.num_iters + active)
+    state, factor, factorised = carry
+    running = unfinished(state, max_iters)
+    u = 1.0 - forward(rows, state.theta)
+    alpha = dual_point(real, u, state.multipliers, state.sigma, c, loss)
+    certified = certify(real, state, u, alpha, backward(rows, alpha), c, loss, tol)
+    state = jax.tree.map(functools.partial(_where, running), certified, state)
+    curvature = newton_weights(real, state.violation, state.multipliers, state.sigma, c, loss)
+    changed = (curvature != factorised).sum() > _STALE[loss] * (curvature > 0).sum()
+    factor, factorised = jax.lax.cond(
+        changed & unfinished(state, max_iters).any(),
+        lambda: (fresh_factor(rows, curvature), curvature), lambda: (factor, factorised))
+    step, product = conjugate_gradients(
+        functools.partial(forward, rows), functools.partial(backward, rows), curvature,
+        -state.gradient, factor.solve)
+    return advance(real, state, step, product, c, loss, max_iters), factor, factorised
 
-  b = rows.real.shape[0]
+  d = start.theta.shape[1]
+  none = Factor(jnp.eye(d), jnp.ones(d)), jnp.full_like(real, -1.0)
+  state, factor, _ = jax.lax.while_loop(
+      lambda carry: jnp.any(unfinished(carry[0], max_iters)), iterate, (begin(real, start), *none))
+  return state, factor
+
+
+def begin(real: chex.Array, start: Start) -> State:
+  """The state before the first certificate."""
+  b = real.shape[0]
   zero = jnp.zeros(b)
-  state = State(
-      theta=start.theta, violation=jnp.zeros_like(rows.real), multipliers=start.multipliers,
+  return State(
+      theta=start.theta, violation=jnp.zeros_like(real), multipliers=start.multipliers,
       sigma=start.sigma, gradient=jnp.zeros_like(start.theta), slack=zero,
       num_iters=jnp.zeros(b, jnp.int32), best_theta=start.theta, best_objective=zero,
-      best_gap=zero + jnp.inf,
-      stalled=jnp.zeros(b, jnp.int32), done=zero > 0)
-  return jax.lax.while_loop(lambda state: jnp.any(unfinished(state)), iterate, state)
+      best_gap=zero + jnp.inf, stalled=jnp.zeros(b, jnp.int32), done=zero > 0)
+
+
+def unfinished(state: State, max_iters) -> chex.Array:
+  """Which problems go on: [b]."""
+  return ~state.done & (state.stalled < _MAX_STALLED) & (state.num_iters <= max_iters)
+
+
+def certify(real, state: State, u, alpha, dual_theta, c, loss: str, tol) -> State:
+  """Measures the gap at `state.theta` and keeps the best point so far.
+
+  Args:
+    real: [b, n + m].
+    state: `violation`, `gradient`, `slack` and the best point are what is written.
+    u: [b, n + m], 1 - A theta.
+    alpha: [b, n + m], `dual_point` at u.
+    dual_theta: [b, d + 1], A' alpha.
+    c, loss, tol: as in `svm.fit`.
+  """
+  gradient = state.theta - dual_theta
+  objective, slack = primal_and_slack(real, state.theta, u, alpha, c, loss)
+  gap = slack + 0.5 * (gradient**2).sum(1)
+  candidate = state.theta
+  if loss == "hinge":
+    # On separable data with a large c the objective is small and c times the rounding of u is
+    # not. Growing theta until violations of rounding size are gone is as good a solution, and
+    # its own certificate decides whether it is taken; the iterate stays as it is.
+    tiny = jnp.max(jnp.where(u < _ROUNDING, u, 0.0) * real, axis=1, initial=0.0)
+    shrink = (1.0 - 2.0 * tiny - _MARGIN)[:, None]
+    grown, grown_u = state.theta / shrink, 1.0 - (1.0 - u) / shrink
+    grown_objective, grown_slack = primal_and_slack(real, grown, grown_u, alpha, c, loss)
+    grown_gap = grown_slack + 0.5 * ((grown - dual_theta)**2).sum(1)
+    take = grown_gap < gap
+    candidate = jnp.where(take[:, None], grown, candidate)
+    objective, gap = (jnp.where(take, new, old) for new, old in
+                      ((grown_objective, objective), (grown_gap, gap)))
+  done = gap <= tol * objective
+  # At the limits of float32 an iterate can be worse than theta = 0, and yet its gap the smallest.
+  better = ((gap < state.best_gap) & (objective <= _WORST * c * real.sum(1))) | done
+  return state._replace(
+      violation=u, gradient=gradient, slack=slack,
+      best_theta=jnp.where(better[:, None], candidate, state.best_theta),
+      best_objective=jnp.where(better, objective, state.best_objective),
+      best_gap=jnp.where(better, gap, state.best_gap),
+      stalled=jnp.where(gap < 0.9 * state.best_gap, 0, state.stalled + 1),
+      done=done)
+
+
+def advance(real, state: State, step, product, c, loss: str, max_iters) -> State:
+  """Moves along a Newton step, or moves the multipliers where the inner problem is solved.
+
+  Args:
+    real: [b, n + m].
+    state: certified; problems that are finished stay.
+    step, product: [b, d + 1], [b, n + m]: the Newton step and A step.
+    c, loss, max_iters: as in `svm.fit`.
+
+  Returns:
+    The state at the new theta, its `violation` included (with one more rounding than 1 - A theta).
+  """
+  active = unfinished(state, max_iters)
+  size, improves = _line_search(real, state, step, product, c, loss)
+  # The inner problem need not be solved beyond the outer error that remains.
+  late = state.stalled % _PATIENCE == _PATIENCE - 1
+  outer = (0.5 * (state.gradient**2).sum(1) <= 0.1 * state.slack) | ~improves | late
+  alpha = dual_point(real, state.violation, state.multipliers, state.sigma, c, loss)
+  multipliers = jnp.where((active & outer)[:, None], alpha, state.multipliers)
+  # A larger sigma needs fewer multiplier steps until sigma times the rounding of u outweighs
+  # alpha; where the gap has stalled, that is the likely reason, and sigma goes back.
+  growth = jnp.where(late, _SIGMA_GROWTH**-2, _SIGMA_GROWTH)
+  most = (2.0 * c if loss == "squared_hinge" else
+          _MAX_SIGMA * alpha.max(1, initial=0.0) + 1e-6 * c)
+  sigma = jnp.where(active & outer, jnp.minimum(state.sigma * growth, most), state.sigma)
+  size = jnp.where(active & ~outer, size, 0.0)[:, None]
+  return state._replace(
+      theta=state.theta + size * step, violation=state.violation - size * product,
+      multipliers=multipliers, sigma=sigma, num_iters=state.num_iters + active)
 
 
 def _where(chosen: chex.Array, new: chex.Array, old: chex.Array) -> chex.Array:
@@ -156,13 +212,25 @@ def _where(chosen: chex.Array, new: chex.Array, old: chex.Array) -> chex.Array:
   return jnp.where(chosen.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
 
 
-def _conjugate_gradients(rows, curvature, rhs, precondition):
-  """Solves (I + A' diag(curvature) A) v = rhs to a loose tolerance; returns v and A v."""
+def conjugate_gradients(forward, backward, curvature, rhs, precondition,
+                        loop=jax.lax.while_loop):
+  """Solves (I + A' diag(curvature) A) v = rhs to a loose tolerance.
+
+  Args:
+    forward, backward: theta -> A theta and alpha -> A' alpha.
+    curvature: [b, n + m].
+    rhs: [b, d + 1].
+    precondition: r -> M^-1 r.
+    loop: `jax.lax.while_loop`, or the same on the host where the operators cannot be traced.
+
+  Returns:
+    v and A v.
+  """
 
   def body(carry):
     k, v, product, r, p, rz, _ = carry
-    a_p = forward(rows, p)
-    h_p = p + backward(rows, curvature * a_p)
+    a_p = forward(p)
+    h_p = p + backward(curvature * a_p)
     p_hp = (p * h_p).sum(1)
     step = jnp.where(p_hp > 0, rz / jnp.where(p_hp > 0, p_hp, 1.0), 0.0)[:, None]
     v, product, r = v + step * p, product + step * a_p, r - step * h_p
@@ -175,12 +243,12 @@ def _conjugate_gradients(rows, curvature, rhs, precondition):
   target = _CG_TOL**2 * (rhs**2).sum(1)
   carry = (0, jnp.zeros_like(rhs), jnp.zeros_like(curvature), rhs, z, (rhs * z).sum(1),
            (rhs**2).sum(1))
-  carry = jax.lax.while_loop(
+  carry = loop(
       lambda carry: (carry[0] < _MAX_CG_ITERS) & jnp.any(carry[-1] > target), body, carry)
   return carry[1], carry[2]
 
 
-def _line_search(rows, state: State, step, product, c, loss):
+def _line_search(real, state: State, step, product, c, loss):
   """Finds t >= 0 with |phi'(t)| <= |phi'(0)| / 4, phi the inner objective along the step.
 
   phi is convex and piecewise quadratic, phi' is monotone and costs one pass over the rows without
@@ -192,7 +260,7 @@ def _line_search(rows, state: State, step, product, c, loss):
   linear, quadratic = (state.theta * step).sum(1), (step**2).sum(1)
 
   def slope(t):
-    alpha = dual_point(rows.real, state.violation - t[:, None] * product, state.multipliers,
+    alpha = dual_point(real, state.violation - t[:, None] * product, state.multipliers,
                        state.sigma, c, loss)
     return linear + t * quadratic - (alpha * product).sum(1)
 

@@ -50,9 +50,15 @@ def test_the_walk_sees_batched_calls():
   assert ranks(jax.jit(jax.vmap(jnp.linalg.cholesky)), S((3, 4, 4), F)) == [3]
 
 
-def test_inverse_also_under_vmap_and_of_a_singular_matrix():
+def test_inverse_of_a_factor_also_under_vmap_and_of_a_singular_matrix():
   a = np.random.default_rng(0).normal(size=(3, 6, 6))
-  matrices = (a @ a.transpose(0, 2, 1) + np.eye(6)).astype(np.float32)
-  inverses = jax.vmap(svm_preconditioner._inverse)(matrices)
-  np.testing.assert_allclose(inverses, np.linalg.inv(matrices.astype(np.float64)), atol=1e-4)
-  assert np.isfinite(svm_preconditioner._inverse(jnp.ones((6, 6)))).all()
+  grams = (a @ a.transpose(0, 2, 1)).astype(np.float32)
+
+  def half(gram, sigma):
+    return svm_preconditioner.factorise(gram, sigma).inverse()
+
+  halves = np.asarray(jax.vmap(half, in_axes=(0, None))(grams, 2.0))
+  inverses = halves.transpose(0, 2, 1) @ halves
+  np.testing.assert_allclose(
+      inverses, np.linalg.inv(np.eye(6) + 2.0 * grams.astype(np.float64)), atol=1e-4)
+  assert np.isfinite(half(jnp.ones((6, 6)), 1e12)).all()

@@ -1,0 +1,250 @@
+"""Solves a batch of SVMs that share most of their rows: preconditioned conjugate gradients.
+
+Notation: theta: [b, D] = (w, b), D = d + 1; A: [n, D] the rows that all problems share and E:
+[b, m, D] those of each one (`svm_enlarged`); u = 1 - A theta, a pair (shared [b, n], own [b, m]);
+phi: the augmented Lagrangian of `svm_solver`, |theta|^2 / 2 + sum psi(u), for the squared hinge the
+objective itself.
+
+    z = M^-1 grad phi      M = B + E' diag(psi'') E,  B = F F' near the Newton matrix of the rest
+    p = -z + beta p        beta of Polak and Ribiere, at least 0
+    theta <- theta + t p   t where the slope of phi along p is nearly 0
+
+F^-1 is shared by the batch, and V = E F'^-1 makes M^-1 two products with F^-1 and a system of size
+m (Woodbury). An iteration costs one product with A and one with A', each a matrix product for the
+whole chunk, and the active rows may change with every iteration: a Newton method would spend as
+much on each of the few steps of its inner solver. Descent is monotone, whatever c.
+
+A round is a few iterations and opens with the certificate of every problem, from u computed anew:
+only that one counts. The problems that are left then share fewer chunks, so that a batch does not
+wait for its slowest member.
+
+Source: the method is the nonlinear conjugate gradient of Polak and Ribiere, preconditioned; Li, Sun
+and Toh (2018) for the augmented Lagrangian. Using it to retrain is ours.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from tal_jax.models.svm_enlarged import (
+  Pair,
+  Problems,
+  backward,
+  curvature,
+  dual,
+  forward,
+  gap_parts,
+  mapped,
+  summed,
+)
+from tal_jax.models.svm_problem import PRECISION
+
+_ROUND_ITERS = 4
+_LINE_SEARCH_ITERS = 12
+_FLAT = 0.1  # of the slope at 0: where the line search stops
+_SECURE = 0.8  # of the tolerance: where a problem waits for its certificate
+_OUTER = 0.3  # of the gap's other part: a gradient small enough for new multipliers
+_SIGMA_GROWTH = 2.0  # with each set of new multipliers
+_PATIENCE = 3  # rounds without a clearly smaller gap, after which sigma shrinks
+_MAX_STALLED = 7  # rounds without one: given up
+
+class Preconditioner(NamedTuple):
+  half: chex.Array  # [D, D] F^-1
+  v: chex.Array  # [b, m, D] E F'^-1
+  gram: chex.Array  # [b, m, m] V V'
+
+
+class State(NamedTuple):
+  theta: chex.Array  # [b, D]
+  multipliers: Pair  # of length 0 for the squared hinge, which needs none
+  sigma: chex.Array  # [b]
+  num_iters: chex.Array  # [b]
+  best_theta: chex.Array  # [b, D], of the smallest certified gap so far
+  best_objective: chex.Array  # [b]
+  best_gap: chex.Array  # [b]
+  stalled: chex.Array  # [b] rounds without a clearly smaller gap
+  done: chex.Array  # [b] certified, or given up
+
+
+def begin(theta: chex.Array, multipliers: Pair, sigma: chex.Array) -> State:
+  zero = jnp.zeros(theta.shape[0])
+  count = jnp.zeros(theta.shape[0], jnp.int32)
+  return State(theta, multipliers, sigma, count, theta, zero, zero + jnp.inf, count, zero > 0)
+
+
+def precondition(problems: Problems, half: chex.Array) -> Preconditioner:
+  """Whitens each problem's own rows."""
+  d = problems.a.shape[1]
+  v = jnp.einsum("bmd,ed->bme", problems.own_a, half[:, :d], precision=PRECISION)
+  v += problems.own_y[..., None] * half[:, d]
+  return Preconditioner(half, v, jnp.einsum("bmd,bkd->bmk", v, v, precision=PRECISION))
+
+
+def solve(problems: Problems, preconditioner: Preconditioner, state: State, *, c, loss: str, tol,
+          max_iters, chunk_size: int) -> State:
+  """Rounds over chunks of the problems that are not done, until all are."""
+
+  def one_chunk(i, carry):
+    order, state = carry
+    chosen = jax.lax.dynamic_slice_in_dim(order, i * chunk_size, chunk_size)
+    part = problems._replace(own_a=problems.own_a[chosen], own_y=problems.own_y[chosen],
+                             own_target=problems.own_target[chosen])
+    local = jax.tree.map(lambda leaf: leaf[chosen], state)
+    shared = Preconditioner(preconditioner.half, preconditioner.v[chosen],
+                            preconditioner.gram[chosen])
+    local = _round(part, shared, local, c, loss, tol, max_iters)
+    return order, jax.tree.map(lambda whole, new: whole.at[chosen].set(new), state, local)
+
+  def one_round(state):
+    left = (~state.done).sum()
+    order = jnp.argsort(state.done, stable=True)
+    return jax.lax.fori_loop(0, -(-left // chunk_size), one_chunk, (order, state))[1]
+
+  return jax.lax.while_loop(lambda state: ~state.done.all(), one_round, state)
+
+
+class _Moving(NamedTuple):
+  """What changes within a round."""
+
+  theta: chex.Array
+  u: Pair
+  multipliers: Pair
+  sigma: chex.Array
+  gradient: chex.Array
+  direction: chex.Array
+  last_gradient: chex.Array
+  last_gz: chex.Array  # gradient' M^-1 gradient; inf: forget the direction
+  outer: chex.Array  # the inner problem is solved as well as the multipliers deserve
+  frozen: chex.Array
+  num_iters: chex.Array
+
+
+def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> State:
+  b = state.theta.shape[0]
+  target = (jnp.broadcast_to(problems.target, (b,) + problems.target.shape), problems.own_target)
+  u = mapped(jnp.subtract, target, forward(problems, state.theta))
+  alpha = dual(u, state.multipliers, state.sigma, c, loss)
+  gradient = state.theta - backward(problems, alpha)
+  objective, slack, rest = gap_parts(state.theta, gradient, u, alpha, c, loss)
+  gap = slack + rest
+  better = (gap < state.best_gap) & ~state.done
+  stalled = jnp.where(gap < 0.8 * state.best_gap, 0, state.stalled + 1)
+  late = (loss == "hinge") & (stalled % _PATIENCE == _PATIENCE - 1)
+  sigma = jnp.where(late, 0.05 * state.sigma, state.sigma)
+  done = (state.done | (gap <= tol * objective) | (stalled >= _MAX_STALLED)
+          | (state.num_iters >= max_iters))
+  start = _Moving(state.theta, u, state.multipliers, sigma, gradient, jnp.zeros_like(gradient),
+                  gradient, jnp.full(b, jnp.inf), late | (rest <= _OUTER * slack), done,
+                  state.num_iters)
+
+  def step(carry):
+    k, now = carry
+    return k + 1, _step(problems, preconditioner, now, c, loss, tol)
+
+  _, end = jax.lax.while_loop(
+      lambda carry: (carry[0] < _ROUND_ITERS) & ~carry[1].frozen.all(), step, (0, start))
+  return State(
+      end.theta, end.multipliers, end.sigma, end.num_iters,
+      jnp.where(better[:, None], state.theta, state.best_theta),
+      jnp.where(better, objective, state.best_objective), jnp.where(better, gap, state.best_gap),
+      stalled, done)
+
+
+def _step(problems, preconditioner, now: _Moving, c, loss, tol) -> _Moving:
+  weights = curvature(now.u, now.multipliers, now.sigma, c, loss)
+  z = _apply(preconditioner, weights[1], now.gradient)
+  gz = (now.gradient * z).sum(1)
+  beta = jnp.maximum((z * (now.gradient - now.last_gradient)).sum(1) / now.last_gz, 0.0)
+  p = beta[:, None] * now.direction - z
+  descends = (now.gradient * p).sum(1) < 0
+  p = jnp.where(descends[:, None], p, -z)
+  q = forward(problems, p)
+  t = _line_search(now, p, q, c, loss)
+  t = jnp.where(now.frozen, 0.0, t)
+  theta = now.theta + t[:, None] * p
+  u = mapped(lambda a, b: a - t[:, None] * b, now.u, q)
+  multipliers, sigma = now.multipliers, now.sigma
+  if loss == "hinge":
+    moved = (now.outer & ~now.frozen)[:, None]
+    alpha = dual(u, multipliers, sigma, c, loss)
+    most = 1e6 * jnp.maximum(alpha[0].max(1, initial=0.0), alpha[1].max(1, initial=0.0)) + 1e-6 * c
+    multipliers = mapped(lambda old, new: jnp.where(moved, new, old), multipliers, alpha)
+    sigma = jnp.where(moved[:, 0], jnp.minimum(_SIGMA_GROWTH * sigma, most), sigma)
+  alpha = dual(u, multipliers, sigma, c, loss)
+  gradient = theta - backward(problems, alpha)
+  objective, slack, rest = gap_parts(theta, gradient, u, alpha, c, loss)
+  return _Moving(
+      theta, u, multipliers, sigma, gradient, p, now.gradient,
+      jnp.where(now.outer, jnp.inf, gz),  # new multipliers: another function
+      rest <= _OUTER * slack, now.frozen | (slack + rest <= _SECURE * tol * objective),
+      now.num_iters + ~now.frozen)
+
+
+def _line_search(now: _Moving, p, q, c, loss):
+  """t >= 0 with |phi'(t)| <= |phi'(0)| / 10: Newton's method inside a bracket."""
+  linear, quadratic = (now.theta * p).sum(1), (p * p).sum(1)
+
+  def slope(t):  # and its derivative
+    u = mapped(lambda a, b: a - t[:, None] * b, now.u, q)
+    alpha = dual(u, now.multipliers, now.sigma, c, loss)
+    weights = curvature(u, now.multipliers, now.sigma, c, loss)
+    return (linear + t * quadratic - summed(lambda a, b: a * b, alpha, q),
+            quadratic + summed(lambda a, b: a * b * b, weights, q))
+
+  zero = jnp.zeros_like(linear)
+  start, bend = slope(zero)
+
+  def flat(s):
+    return jnp.abs(s) <= _FLAT * jnp.abs(start)
+
+  def body(carry):
+    k, t, s, bend, low, high = carry
+    low, high = jnp.where(s < 0, t, low), jnp.where(s > 0, t, high)
+    newton = t - s / bend
+    other = jnp.where(jnp.isfinite(high), 0.5 * (low + high), 2.0 * t)
+    inside = (newton > low) & (newton < high)
+    t = jnp.where(flat(s), t, jnp.where(inside, newton, other))
+    return k + 1, t, *slope(t), low, high
+
+  t = jnp.where(bend > 0, -start / jnp.where(bend > 0, bend, 1.0), 0.0)
+  carry = jax.lax.while_loop(
+      lambda carry: (carry[0] < _LINE_SEARCH_ITERS) & ~flat(carry[2]).all(), body,
+      (0, t, *slope(t), zero, zero + jnp.inf))
+  _, t, s, _, low, _ = carry
+  return jnp.where(flat(s) | (s < 0), t, low)
+
+
+def _apply(preconditioner: Preconditioner, weights, r):
+  """M^-1 r; weights: [b, m], psi'' of each problem's own rows."""
+  half, v, gram = preconditioner
+  root = jnp.sqrt(weights)
+  inner = _inverse(jnp.eye(gram.shape[1]) + gram * root[:, :, None] * root[:, None, :])
+  z = jnp.einsum("bi,ji->bj", r, half, precision=PRECISION)
+  t = root * jnp.einsum("bmd,bd->bm", v, z, precision=PRECISION)
+  t = root * jnp.einsum("bij,bj->bi", inner, t, precision=PRECISION)
+  corrected = z - jnp.einsum("bm,bmd->bd", t, v, precision=PRECISION)
+  # Rounding can make the correction indefinite; without it the preconditioner never is.
+  definite = (corrected * z).sum(1) > 0
+  return jnp.matmul(jnp.where(definite[:, None], corrected, z), half, precision=PRECISION)
+
+
+def _inverse(matrices: chex.Array) -> chex.Array:
+  """Inverts [b, m, m] matrices I + (positive semidefinite): Gauss-Jordan, all at once.
+
+  Not LAPACK, which takes them one after the other (and see `svm_preconditioner`).
+  """
+
+  def sweep(k, s):
+    pivot = s[:, k, k][:, None]
+    column, row = s[:, :, k], s[:, k, :] / pivot
+    is_k = jnp.arange(s.shape[1]) == k
+    swept = s - column[:, :, None] * row[:, None, :]
+    swept = jnp.where(is_k[:, None], row[:, None, :], swept)
+    swept = jnp.where(is_k, -(column / pivot)[:, :, None], swept)
+    return jnp.where(is_k[:, None] & is_k, 1.0 / pivot[:, :, None], swept)
+
+  return jax.lax.fori_loop(0, matrices.shape[1], sweep, matrices)

@@ -1,0 +1,187 @@
+"""Retrains an SVM once for each of b candidates: the base problem, and what a batch shares of it.
+
+The base problem's solution is where every candidate starts, its Newton matrix what preconditions
+them all; `svm_batch` does the rest. What that gives up on, such as hinges on few, long features,
+`svm_solver` takes up, one candidate after the other, each with Newton matrices of its own. Notation
+as in `svm` and `svm_batch`.
+
+Memory is bounded by a budget: candidates whose own rows, whitened rows and multipliers exceed it
+are taken one group after the other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from tal_jax.models import svm_batch, svm_solver
+from tal_jax.models.svm_enlarged import Problems
+from tal_jax.models.svm_preconditioner import fresh_factor
+from tal_jax.models.svm_problem import (
+  Rows,
+  as_rows,
+  backward,
+  dual_point,
+  forward,
+  newton_weights,
+  primal_and_slack,
+)
+
+_CHUNK = 64  # candidates of one matrix product
+_MAX_BATCH_ITERS = 120  # a candidate that needs more is an ill-conditioned one
+_POLISH_ITERS = 16
+_SHARP = 50.0  # a row within 1 / (2 * 50) of the margin may be on it
+_NEAR = 100.0  # tolerances: a base problem as good as this is a start
+_SIGMA = 20.0  # in units of the mean multiplier of a support vector
+
+
+class Solution(NamedTuple):
+  best_theta: chex.Array  # [b, D], of the smallest certified gap
+  best_objective: chex.Array  # [b]
+  best_gap: chex.Array  # [b]
+  num_iters: chex.Array  # [b]
+
+
+def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
+            extra_y: chex.Array, extra_real: chex.Array, *, c, loss: str, tol, max_iters,
+            byte_budget: int) -> Solution:
+  """Solves the base problem, then all enlarged ones.
+
+  Args:
+    rows: the labelled set.
+    theta: [1, D] where to start.
+    is_start: whether `theta` is more than zeros.
+    extra_x, extra_y, extra_real: [b, m, d], [b, m], [b, m]: the candidates' rows; real is 1 or 0.
+    c, loss, tol, max_iters: as in `svm.retrain_with_one_extra`.
+    byte_budget: for what is kept per candidate.
+  """
+  n, d = rows.x.shape
+  b, m = extra_y.shape
+  theta, multipliers, sigma, factor = _base(rows, theta, is_start, c, loss, tol, max_iters)
+  half = factor.inverse()
+  kept = n if loss == "hinge" else 0  # shared multipliers a candidate
+  chunk, group = _sizes(b, n, m, d, kept, byte_budget)
+  padding = -b % group
+
+  def groups(leaf):
+    leaf = jnp.pad(leaf, [(0, padding)] + [(0, 0)] * (leaf.ndim - 1))
+    return leaf.reshape((-1, group) + leaf.shape[1:])
+
+  def solve(own):
+    own_x, own_y, own_real = own
+    signs = own_y.astype(jnp.float32) * own_real
+    own_x = jnp.where(own_real[..., None] > 0, own_x.astype(jnp.float32), 0.0)
+    problems = Problems(
+        rows.x * rows.y[:, None], rows.y, 2.0 * rows.real[0] - 1.0,
+        own_x * signs[..., None], signs, 2.0 * own_real - 1.0)
+    start = svm_batch.begin(
+        jnp.broadcast_to(theta, (group, d + 1)),
+        (jnp.broadcast_to(multipliers[:, :kept], (group, kept)),
+         jnp.zeros((group, m if kept else 0))), jnp.broadcast_to(sigma, group))
+    return _solution(svm_batch.solve(
+        problems, svm_batch.precondition(problems, half), start, c=c, loss=loss, tol=tol,
+        max_iters=jnp.minimum(max_iters, _MAX_BATCH_ITERS), chunk_size=chunk))
+
+  solutions = jax.lax.map(solve, (groups(extra_x), groups(extra_y), groups(extra_real)))
+  solutions = jax.tree.map(
+      lambda leaf: leaf.reshape((b + padding,) + leaf.shape[2:])[:b], solutions)
+  return _one_by_one(rows, (extra_x, extra_y, extra_real), solutions, c, loss, tol, max_iters)
+
+
+def _solution(state: svm_batch.State | svm_solver.State) -> Solution:
+  return Solution(state.best_theta, state.best_objective, state.best_gap, state.num_iters)
+
+
+def _one_by_one(rows: Rows, extra, solutions: Solution, c, loss, tol, max_iters) -> Solution:
+  """Solves what is not certified yet, each enlarged problem on its own."""
+  left = (solutions.best_gap > tol * solutions.best_objective) & (solutions.num_iters < max_iters)
+  order = jnp.argsort(~left, stable=True)
+
+  def body(k, solutions):
+    i = order[k]
+    x, y, real = (leaf[i] for leaf in extra)
+    enlarged, _ = as_rows(
+        jnp.concatenate([rows.x, x.astype(jnp.float32)]), jnp.concatenate([rows.y, y]),
+        jnp.concatenate([rows.real[0], real]), None)
+    old = jax.tree.map(lambda leaf: leaf[i], solutions)
+    state, _ = svm_solver.solve(
+        enlarged, svm_solver.cold_start(enlarged, old.best_theta[None], c, loss), c=c, loss=loss,
+        tol=tol, max_iters=max_iters - old.num_iters)
+    new = jax.tree.map(lambda leaf: leaf[0], _solution(state))
+    best = jax.tree.map(lambda a, b: jnp.where(new.best_gap < old.best_gap, a, b), new, old)
+    best = best._replace(num_iters=old.num_iters + new.num_iters)
+    return jax.tree.map(lambda whole, leaf: whole.at[i].set(leaf), solutions, best)
+
+  return jax.lax.fori_loop(0, left.sum(), body, solutions)
+
+
+def _sizes(b, n, m, d, kept, byte_budget) -> tuple[int, int]:
+  """Candidates of a chunk, and of a group (a multiple of it, or all of a single chunk)."""
+  own = 4 * (3 * m * (d + 1) + 2 * m * m + 2 * kept + 8 * d)
+  working = own + 4 * 12 * n
+  chunk = max(1, min(_CHUNK, b, byte_budget // working))
+  chunks = max(1, min(-(-b // chunk), byte_budget // (own * chunk)))
+  return chunk, chunk * chunks
+
+
+def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
+  """The base problem's theta [1, D], multipliers [1, n], sigma [1] and Newton matrix."""
+  start = svm_solver.cold_start(rows, theta, c, loss)
+
+  def solved():
+    state, factor = svm_solver.solve(rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters)
+    alpha = dual_point(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
+    return state.theta, alpha, factor
+
+  u = 1.0 - forward(rows, theta)
+  if loss == "squared_hinge":
+    alpha = dual_point(rows.real, u, start.multipliers, start.sigma, c, loss)
+    objective, slack = primal_and_slack(rows.real, theta, u, alpha, c, loss)
+    gap = slack + 0.5 * ((theta - backward(rows, alpha))**2).sum(1)
+
+    def taken():
+      weights = newton_weights(rows.real, u, start.multipliers, start.sigma, c, loss)
+      return theta, alpha, fresh_factor(rows, weights)
+
+    theta, _, factor = jax.lax.cond((gap <= tol * objective)[0], taken, solved)
+    return theta, start.multipliers, start.sigma, factor
+  if is_start:
+    polished, near = _polished(rows, theta, u, c, tol)
+    theta, alpha, _ = jax.lax.cond(near, lambda: polished, solved)
+  else:
+    theta, alpha, _ = solved()
+  sigma = _sigma(alpha, c)
+  return theta, alpha, sigma, fresh_factor(
+      rows, newton_weights(rows.real, 1.0 - forward(rows, theta), alpha, sigma, c, loss))
+
+
+def _sigma(alpha, c):
+  positive = (alpha > 0).sum(1)
+  return _SIGMA * jnp.where(positive > 0, alpha.sum(1) / jnp.maximum(positive, 1), c)
+
+
+def _polished(rows: Rows, theta, u, c, tol):
+  """Finds the multipliers that belong to a hinge's solution theta, if it is near one.
+
+  A row off the margin has multiplier 0 or c; those on it come from a few steps of the batch's
+  method on the base problem alone, as a candidate without rows. They need not be exact: every
+  candidate moves its own.
+  """
+  n, d = rows.x.shape
+  guess = rows.real * jnp.clip(c / 2 + _SHARP * c * u, 0.0, c)
+  sigma = _sigma(guess, c)
+  factor = fresh_factor(rows, newton_weights(rows.real, u, guess, sigma, c, "hinge"))
+  problems = Problems(
+      rows.x * rows.y[:, None], rows.y, 2.0 * rows.real[0] - 1.0, jnp.zeros((1, 1, d)),
+      jnp.zeros((1, 1)), -jnp.ones((1, 1)))
+  state = svm_batch.solve(
+      problems, svm_batch.precondition(problems, factor.inverse()),
+      svm_batch.begin(theta, (guess, jnp.zeros((1, 1))), sigma), c=c, loss="hinge", tol=tol,
+      max_iters=_POLISH_ITERS, chunk_size=1)
+  u = 1.0 - forward(rows, state.theta)
+  alpha = dual_point(rows.real, u, state.multipliers[0], state.sigma, c, "hinge")
+  return ((state.theta, alpha, factor),
+          (state.best_gap <= _NEAR * tol * state.best_objective)[0])
