@@ -42,7 +42,6 @@ def defaults() -> ConfigDict:
   config.lal.extras_per_episode = 24  # M  [open]
   config.lal.num_bins = 10  # of the confidence histogram  [open]
   config.lal.held_out_ratio = 0.5  # of Knowledge-Source  [open]
-  config.lal.vmap_size = 4  # episodes computed at once
   config.lal.cs = (0.1, 1.0, 10.0)  # SVR's C, cross-validated  [open]
   config.lal.gamma_factors = (0.3, 1.0, 3.0)  # kernel widths, cross-validated  [open]
   config.lal.epsilon = 0.1  # of the SVR  [open]
@@ -56,4 +55,5 @@ def defaults() -> ConfigDict:
   config.data.seed = 0  # added to the number of the seed
   config.data.normalize = "standardize"  # or "l2", "none"  [open]
   config.data.dtype = "float32"  # or "float16", "bfloat16"
+  config.data.storage = ""  # a folder: features in memory-mapped files there, larger than memory
   return config

@@ -7,6 +7,11 @@ Without an artifact `simulate` trains one per seed, on that seed's Knowledge-Sou
 this binary does with `--seed`. An artifact made once serves all seeds of a run, and other data of
 the same encoder and feature width; mind that another seed's Selection may hold videos that this
 seed's Knowledge-Source had.
+
+The episodes are written beside the artifact as they come (lal.npz: lal.episodes.jsonl). The same
+command goes on where a killed one stopped, to the same bytes; an --output whose episodes are of
+another configuration or other data is refused. Once the artifact is there the file may be deleted;
+kept, it serves to fit the regressor again with other lal.cs, gamma_factors or epsilon.
 """
 
 from __future__ import annotations
@@ -17,8 +22,9 @@ import pathlib
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context
+from experiments import cli, context, distributed
 from experiments.reporter import Reporter
+from tal_jax import devices
 from tal_jax.data.types import DataError
 from tal_jax.selection.lal_regression import Report
 
@@ -39,7 +45,10 @@ def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Rep
 
 
 def main() -> None:
+  distributed.start_from_flags()
   quality = run(_CONFIG.value, _OUTPUT.value, seed=_SEED.value)
+  if not devices.is_writer():
+    return
   for field, value in dataclasses.asdict(quality).items():
     print(f"{field:26s} {value:.4g}")
   print(f"selector: {_OUTPUT.value}")
@@ -49,5 +58,6 @@ if __name__ == "__main__":
   _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration.")
   _OUTPUT = flags.DEFINE_string("output", None, "Where to write the selector (.npz).")
   _SEED = flags.DEFINE_integer("seed", 0, "Which seed's Knowledge-Source.")
+  distributed.define_flags()
   flags.mark_flags_as_required(["config", "output"])
   cli.run_main(main)

@@ -4,13 +4,21 @@ The same metric as `average_precision.detection_map` with every label set to one
 JAX so that LAL's targets and the greedy oracle can have it for a batch of retrained models at once.
 (Predictions of equal score may be ordered differently; float32 instead of float64.)
 
-Notation: v videos, k segments kept per video (best first), t truths, T thresholds.
+What a segment may hit depends on the data alone, so it is computed once for any number of models
+(`match`); a model only says in which order the segments come. All thresholds travel as the bits of
+one integer: bit i says something about threshold i.
+
+Notation: v videos, k segments kept per video (best first), t truths, T thresholds, r truths that
+one segment may hit, b models.
 
 Source: the paper, Sec. 3.2: the "improvement in localization performance (in practice mean Average
 Precision)" of the attention module h_t; ActivityNet's metric, Sec. 4.1.
 """
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 import chex
 import jax
@@ -22,60 +30,129 @@ from tal_jax.segments import paired_tiou
 TIOUS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
 
 
-def true_positives(segments: chex.Array, mask: chex.Array, truths: chex.Array,
-                   truth_mask: chex.Array, tious: chex.Array) -> chex.Array:
-  """Which of one video's detections are true positives at each threshold.
+class Matches(NamedTuple):
+  """The truths that segments may hit, the preferred one (of largest tIoU) first."""
+
+  truth: chex.Array  # [..., r] int32 index
+  reached: chex.Array  # [..., r] int32, bit i: the tIoU reaches threshold i
+
+
+def match(segments: chex.Array, truths: chex.Array, truth_mask: chex.Array, tious: chex.Array, *,
+          most: int | None = None) -> Matches:
+  """What every segment of a video may hit.
+
+  Args:
+    segments: [..., p, 2] seconds.
+    truths: [..., t, 2] seconds.
+    truth_mask: [..., t].
+    tious: [T] thresholds, at most 31.
+    most: r, no fewer than the truths that any segment reaches at any threshold; None means t.
+
+  Returns:
+    `Matches` of [..., p, r].
+  """
+  chex.assert_rank(tious, 1)
+  overlaps = paired_tiou(segments[..., :, None, :], truths[..., None, :, :])
+  overlaps = jnp.where(truth_mask[..., None, :], overlaps, -1.0)
+  best, truth = jax.lax.top_k(overlaps, most or truths.shape[-2])
+  bits = jnp.left_shift(1, jnp.arange(tious.shape[0], dtype=jnp.int32))
+  return Matches(truth.astype(jnp.int32),
+                 jnp.where(best[..., None] >= tious, bits, 0).sum(-1, dtype=jnp.int32))
+
+
+def true_positives(matches: Matches, mask: chex.Array, *, num_truths: int) -> chex.Array:
+  """Which detections are true positives.
 
   Greedy, in the order given: a detection takes the free truth of largest tIoU, if that reaches the
   threshold.
 
   Args:
-    segments: [k, 2] seconds, best score first.
-    mask: [k].
-    truths: [t, 2] seconds.
-    truth_mask: [t].
-    tious: [T].
+    matches: of [k, r, ...]: the detections of a video, best score first. Behind r stand any
+      number of independent cases, such as videos and models.
+    mask: [k, ...] True where real.
+    num_truths: t, at least one more than any index in `matches.truth`.
 
   Returns:
-    [k, T] boolean.
+    [k, ...] int32, bit i: a true positive at threshold i.
   """
-  overlaps = jnp.where(truth_mask, paired_tiou(segments[:, None], truths[None]), -1.0)  # [k, t]
+  slots = jnp.arange(num_truths, dtype=jnp.int32).reshape((-1,) + (1,) * (mask.ndim - 1))
 
-  def match(taken, inputs):  # taken: [t, T]
-    overlap, real = inputs
-    free = jnp.where(taken, -1.0, overlap[:, None])
-    best = free.argmax(0)
-    hit = real & (free.max(0) >= tious)
-    return taken | (hit & (jnp.arange(overlap.shape[0])[:, None] == best)), hit
+  def visit(taken, inputs):  # taken: [t, ...] bits
+    found, real = inputs
 
-  taken = jnp.zeros((truths.shape[0], tious.shape[0]), bool)
-  return jax.lax.scan(match, taken, (overlaps, mask))[1]
+    def take_next(carry, found):  # one truth after the other, the preferred one first
+      taken, left = carry
+      mine = slots == found.truth
+      hit = found.reached & left & ~jnp.where(mine, taken, 0).sum(0)
+      return (taken | jnp.where(mine, hit, 0), left & ~hit), hit
+
+    (taken, _), hits = jax.lax.scan(
+        take_next, (taken, jnp.where(real, -1, 0)), found, unroll=min(2, found.truth.shape[0]))
+    return taken, hits.sum(0)  # no bit is in two of them
+
+  taken = jnp.zeros((num_truths,) + mask.shape[1:], jnp.int32)
+  return jax.lax.scan(visit, taken, (matches, mask))[1]
 
 
 def average_precision(scores: chex.Array, hits: chex.Array, mask: chex.Array,
-                      num_truths: chex.Array) -> chex.Array:
-  """Interpolated average precision (VOC 2011) at each threshold.
+                      num_truths: chex.Array, *, num_thresholds: int) -> chex.Array:
+  """Interpolated average precision (VOC 2011) of b models at each threshold.
 
   Args:
-    scores: [n].
-    hits: [n, T] boolean.
-    mask: [n].
+    scores: [b, n].
+    hits: [b, n] int32, bit i: a true positive at threshold i.
+    mask: [b, n].
     num_truths: [].
+    num_thresholds: T.
 
   Returns:
-    [T]; 0 without truths.
+    [T, b]; 0 without truths.
   """
-  order = jnp.argsort(jnp.where(mask, -scores, jnp.inf), stable=True)
-  hits, mask = (hits & mask[:, None])[order], mask[order]
-  found = jnp.cumsum(hits.astype(jnp.float32), axis=0)
-  precision = found / jnp.maximum(jnp.cumsum(mask.astype(jnp.float32)), 1.0)[:, None]
-  envelope = jax.lax.cummax(precision, axis=0, reverse=True)
-  return (envelope * hits).sum(0) / jnp.maximum(num_truths, 1)
+  _, ranked = jax.lax.sort((jnp.where(mask, -scores, jnp.inf), jnp.where(mask, hits, 0)),
+                           num_keys=1, is_stable=True)
+  # The two prefix operations along the ranks (how many hits so far, the best precision from here
+  # on) run over blocks side by side: `length` steps, each of which is wide.
+  b, n = ranked.shape
+  length = max(1, math.isqrt(n))
+  blocks = -(-n // length)
+  ranked = jnp.pad(ranked, ((0, 0), (0, blocks * length - n))).reshape(b, blocks, length)
+  ranked = jnp.moveaxis(ranked, -1, 0)  # [length, b, blocks]
+  first_rank = 1.0 + length * jnp.arange(blocks, dtype=jnp.float32)
+  steps = jnp.arange(length, dtype=jnp.float32)
+  bit = jnp.arange(num_thresholds, dtype=jnp.int32)[:, None, None]
+  zeros = jnp.zeros((num_thresholds, b, blocks))
+
+  def is_hit(row):  # [b, blocks] -> [T, b, blocks]
+    return ((row >> bit) & 1).astype(jnp.float32)
+
+  def count(found, row):
+    return found + is_hit(row), None
+
+  def best_in_block(carry, inputs):
+    found, best = carry
+    row, step = inputs
+    found += is_hit(row)
+    return (found, jnp.maximum(best, is_hit(row) * found / (first_rank + step))), None
+
+  def add_area(carry, inputs):  # from the last rank to the first
+    found, envelope, area = carry
+    row, step = inputs
+    hit = is_hit(row)
+    envelope = jnp.maximum(envelope, hit * found / (first_rank + step))
+    return (found - hit, envelope, area + hit * envelope), None
+
+  in_block, _ = jax.lax.scan(count, zeros, ranked)
+  before = jnp.cumsum(in_block, axis=-1) - in_block
+  (found, best), _ = jax.lax.scan(best_in_block, (before, zeros), (ranked, steps))
+  later = jax.lax.cummax(best, axis=2, reverse=True)
+  later = jnp.concatenate([later[..., 1:], zeros[..., :1]], -1)  # of the blocks behind
+  (_, _, area), _ = jax.lax.scan(add_area, (found, later, zeros), (ranked, steps), reverse=True)
+  return area.sum(-1) / jnp.maximum(num_truths, 1)
 
 
 def attention_ap(segments: chex.Array, scores: chex.Array, mask: chex.Array, truths: chex.Array,
                  truth_mask: chex.Array, tious=TIOUS) -> chex.Array:
-  """Class-agnostic AP averaged over tIoU thresholds.
+  """Class-agnostic AP of one model's detections, averaged over tIoU thresholds.
 
   Args:
     segments: [v, k, 2] seconds, best score of each video first.
@@ -89,7 +166,9 @@ def attention_ap(segments: chex.Array, scores: chex.Array, mask: chex.Array, tru
     [] in [0, 1].
   """
   tious = jnp.asarray(tious, jnp.float32)
-  hits = jax.vmap(true_positives, in_axes=(0, 0, 0, 0, None))(
-      segments, mask, truths, truth_mask, tious)
-  return average_precision(scores.ravel(), hits.reshape(-1, tious.shape[0]), mask.ravel(),
-                           truth_mask.sum()).mean()
+  matches = match(segments, truths, truth_mask, tious)
+  hits = true_positives(jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), matches),
+                        jnp.swapaxes(mask, 0, 1), num_truths=truths.shape[1])  # [k, v]
+  return average_precision(
+      scores.reshape(1, -1), hits.T.reshape(1, -1), mask.reshape(1, -1), truth_mask.sum(),
+      num_thresholds=tious.shape[0]).mean()

@@ -12,60 +12,69 @@ Notation: n labelled rows, b candidates of m proposals each, v held-out videos.
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.metrics.attention_ap import attention_ap
 from tal_jax.models import stage_wise, svm
 from tal_jax.pool import VideoPool, take
+from tal_jax.selection import held_out as held_out_lib
+from tal_jax.selection.held_out import HeldOut
 
 _TOLERANCE = 1e-6  # relative duality gap of the retrained models
 
 
-def held_out_ap(params: svm.SvmParams, held_out: VideoPool,
-                settings: stage_wise.Settings) -> chex.Array:
-  """Class-agnostic AP of an attention SVM on held-out videos: []."""
-  decisions = stage_wise.decision(params, held_out)
-  indices, kept = stage_wise.attend(decisions, held_out, settings)
-  return attention_ap(
-      jnp.take_along_axis(held_out.segments, indices[..., None], axis=1),
-      jnp.take_along_axis(decisions, indices, axis=1), kept, held_out.truths,
-      held_out.truth_mask)
+class OneStep(NamedTuple):
+  gains: chex.Array  # [b] AP
+  base_ap: chex.Array  # [] AP of the SVM of L
+  base: svm.SvmParams  # the SVM of L, to the same tolerance as the retrained ones
+  info: svm.SvmInfo  # of the retrained SVMs, batched over b
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def one_step_gains(labeled: VideoPool, candidates: VideoPool, held_out: VideoPool,
-                   settings: stage_wise.Settings, start: svm.SvmParams):
-  """Retrains once per candidate and measures every gain; jitted, one program.
+def one_step_gains(labeled: VideoPool, candidates: VideoPool, held_out: HeldOut,
+                   settings: stage_wise.Settings, start: svm.SvmParams) -> OneStep:
+  """Retrains once per candidate and measures every gain.
+
+  To be called from the host: `svm.retrain_with_one_extra` orchestrates programs of its own. What
+  is before and after it is one program each.
 
   Args:
     labeled: L, padded videos masked out.
     candidates: b videos with the labels they would get.
-    held_out: videos on which AP is measured.
+    held_out: videos on which AP is measured, of `held_out.prepare`.
     settings: hyper-parameters.
     start: a solution of L, or any start.
-
-  Returns:
-    gains [b]; the AP of L []; the `SvmInfo` of the retrained models, batched over b.
   """
-  y, _ = stage_wise.attention_labels(labeled, settings)
-  extra_y, _ = stage_wise.attention_labels(candidates, settings)
-  # An extra candidate without rows stands for L itself: its AP is what the others are compared to.
+  x, y, mask, extra_x, extra_y, extra_mask = _rows(labeled, candidates, settings)
   retrained, info = svm.retrain_with_one_extra(
-      labeled.features.reshape(-1, labeled.dim), y.ravel(), labeled.proposal_mask.ravel(),
-      _with_null(candidates.features), _with_null(extra_y), _with_null(candidates.proposal_mask),
-      init=start, c=settings.svm_c, loss=settings.svm_loss, tol=_tolerance(settings))
-  ap = jax.lax.map(lambda params: held_out_ap(params, held_out, settings), retrained,
-                   batch_size=16)
-  return ap[1:] - ap[0], ap[0], jax.tree.map(lambda leaf: leaf[1:], info)
+      x, y, mask, extra_x, extra_y, extra_mask, init=start, c=settings.svm_c,
+      loss=settings.svm_loss, tol=_tolerance(settings))
+  return _compare(retrained, info, held_out_lib.average_precisions(retrained, held_out, settings))
 
 
-def _with_null(rows: chex.Array) -> chex.Array:
-  """One row of zeros before the candidates' rows."""
-  return jnp.pad(rows, [(1, 0)] + [(0, 0)] * (rows.ndim - 1))
+@functools.partial(jax.jit, static_argnames="settings")
+def _rows(labeled, candidates, settings):
+  """The arguments of `svm.retrain_with_one_extra`, converted to float32 once.
+
+  An extra candidate without rows stands for L itself: its AP is what the others are compared to.
+  """
+
+  def flat(pool):
+    y, _ = stage_wise.attention_labels(pool, settings)
+    return pool.features.astype(jnp.float32), y, pool.proposal_mask
+
+  x, y, mask = flat(labeled)
+  return (x.reshape(-1, labeled.dim), y.ravel(), mask.ravel(),
+          *(jnp.pad(leaf, [(1, 0)] + [(0, 0)] * (leaf.ndim - 1)) for leaf in flat(candidates)))
+
+
+@jax.jit
+def _compare(retrained, info, ap) -> OneStep:
+  return OneStep(ap[1:] - ap[0], ap[0], jax.tree.map(lambda leaf: leaf[0], retrained),
+                 jax.tree.map(lambda leaf: leaf[1:], info))
 
 
 def _tolerance(settings: stage_wise.Settings) -> float:
@@ -80,11 +89,16 @@ def _tolerance(settings: stage_wise.Settings) -> float:
 
 def all_gains(labeled: VideoPool, pool: VideoPool, indices: np.ndarray, held_out: VideoPool,
               settings: stage_wise.Settings, start: svm.SvmParams, *,
-              chunk_size: int = 64) -> np.ndarray:
-  """`one_step_gains` of the videos `indices` [c] of a pool, in chunks of one size: [c] gains."""
+              chunk_size: int = 256) -> np.ndarray:
+  """`one_step_gains` of the videos `indices` [c] of a pool, in chunks of one size: [c] gains.
+
+  What is shared by the candidates of a chunk is computed once per chunk, so large ones pay.
+  """
+  measured_on = held_out_lib.prepare(held_out, settings)
+  chunk_size = min(chunk_size, stage_wise.bucket(len(indices)))
   parts = []
   for low in range(0, len(indices), chunk_size):
     chunk = np.resize(indices[low:low + chunk_size], chunk_size)  # repeats fill the last chunk
-    gains, _, _ = one_step_gains(labeled, take(pool, chunk), held_out, settings, start)
-    parts.append(np.asarray(gains)[:len(indices) - low])
+    step = one_step_gains(labeled, take(pool, chunk), measured_on, settings, start)
+    parts.append(np.asarray(step.gains)[:len(indices) - low])
   return np.concatenate(parts)

@@ -111,6 +111,13 @@ def _within(predicted: np.ndarray, gains: np.ndarray) -> float:
   return float(np.mean([_spearman(p, g) for p, g in zip(predicted, gains, strict=True)]))
 
 
+def check_number(num_episodes: int) -> None:
+  """Raises the ValueError of `fit` for too few episodes; asked before they are generated, too."""
+  if num_episodes < 8:
+    raise ValueError(f"LAL's regressor needs at least 8 episodes, got {num_episodes}: raise "
+                     "lal.episodes_per_size")
+
+
 def fit(episodes: Episodes, *, seed: int = 0, cs: Sequence[float] = (0.1, 1.0, 10.0),
         gamma_factors: Sequence[float] = (0.3, 1.0, 3.0), epsilon: float = 0.1,
         num_folds: int = 3, held_out_ratio: float = 0.25) -> tuple[Selector, Report]:
@@ -128,9 +135,7 @@ def fit(episodes: Episodes, *, seed: int = 0, cs: Sequence[float] = (0.1, 1.0, 1
   """
   gains = np.asarray(episodes.gains, np.float64)
   num = len(gains)
-  if num < 8:
-    raise ValueError(f"LAL's regressor needs at least 8 episodes, got {num}: raise "
-                     "lal.episodes_per_size")
+  check_number(num)
   order = np.random.default_rng(seed).permutation(num)
   held_out, train = np.split(order, [max(2, round(held_out_ratio * num))])
 

@@ -6,6 +6,11 @@
         for x in M random videos of the rest:         # batched: svm.retrain_with_one_extra
           emit (state(h), histogram of h over x) -> AP(train(L + x)) - e
 
+Episodes run one after the other: the M retrained models of one are the batch that fills the
+machine. An episode depends on nothing but its own key, so a generation that was killed goes on from
+its file to the very same rows. (To start the solver from the episode before would tie them
+together, and saves no Newton step: it has other videos.)
+
 Source: the paper, Sec. 3.2, "we follow the Monte-Carlo procedure used in [40]" (Konyushkova et al.,
 NIPS 2017, LALindependent). The paper does not give the grid, Q, M, the number of bins, nor how
 Knowledge-Source is cut into training and held-out videos: all are arguments here.
@@ -14,17 +19,21 @@ Knowledge-Source is cut into training and held-out videos: all are arguments her
 from __future__ import annotations
 
 import functools
+import pathlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.models import stage_wise, svm
+from tal_jax import devices
+from tal_jax.models import platt, stage_wise, svm
 from tal_jax.pool import VideoPool, take
-from tal_jax.selection import gain, lal
+from tal_jax.selection import episode_file, gain, lal
+from tal_jax.selection import held_out as held_out_lib
+from tal_jax.selection.held_out import HeldOut
 
 
 class Episodes(NamedTuple):
@@ -38,60 +47,66 @@ class Episodes(NamedTuple):
   converged: chex.Array  # [e] all m retrained SVMs met their tolerance
 
 
-def episode(key: chex.PRNGKey, num_labeled: chex.Array, videos: VideoPool, held_out: VideoPool,
-            settings: stage_wise.Settings, *, max_labeled: int, num_extra: int,
-            num_bins: int) -> Episodes:
-  """One initialisation and all its extra videos; vmap over `key` and `num_labeled` for many.
+_DTYPES = Episodes(np.int32, np.float32, np.float32, np.float32, np.float32, np.bool_)
 
-  The labelled set is padded to `max_labeled`, so that one program serves the whole grid of tau.
+
+def episode(key: chex.PRNGKey, pool: VideoPool, train: np.ndarray, held_out: HeldOut,
+            settings: stage_wise.Settings, *, num_labeled: int, num_extra: int,
+            num_bins: int) -> Episodes:
+  """One initialisation and all its extra videos; called from the host, as `one_step_gains` is.
+
+  What is compiled depends on the sizes: each tau of the grid has its programs. Padding them all
+  to the largest would compile once, but the cost is linear in tau.
 
   Args:
     key: of the draw of videos.
-    num_labeled: [] tau.
-    videos: where labelled and extra videos are drawn from, without replacement.
-    held_out: where AP is measured.
+    pool: Knowledge-Source; its features may be a file.
+    train: indices of the videos that labelled and extra ones are drawn from, without replacement.
+    held_out: where AP is measured, of `held_out.prepare`.
     settings: hyper-parameters of the attention module.
-    max_labeled: the largest tau.
-    num_extra: M; max_labeled + num_extra videos are needed.
+    num_labeled: tau.
+    num_extra: M; num_labeled + num_extra videos are needed.
     num_bins: of the histogram.
+
+  Returns:
+    `Episodes` without their leading axis.
   """
-  order = jax.random.permutation(key, videos.num_videos)
-  labeled = take(videos, order[:max_labeled])
-  real = jnp.arange(max_labeled) < num_labeled
-  labeled = labeled._replace(proposal_mask=labeled.proposal_mask & real[:, None],
-                             truth_mask=labeled.truth_mask & real[:, None])
-  extra = take(videos, order[max_labeled:max_labeled + num_extra])
-  start = svm.SvmParams(jnp.zeros(videos.dim), jnp.zeros(()))
-  base, calibration, _, _ = stage_wise.fit_attention(labeled, settings, start)
-  gains, base_ap, info = gain.one_step_gains(labeled, extra, held_out, settings, base)
+  order = train[np.asarray(jax.random.permutation(key, len(train)))]
+  labeled, extra = (_on_device(take(pool, indices)) for indices in (
+      order[:num_labeled], order[num_labeled:num_labeled + num_extra]))
+  start = svm.SvmParams(jnp.zeros(pool.dim), jnp.zeros(()))
+  step = gain.one_step_gains(labeled, extra, held_out, settings, start)
   return Episodes(
-      num_labeled=num_labeled, states=lal.describe_state(base),
-      samples=lal.describe_samples(base, calibration, extra, num_bins=num_bins), gains=gains,
-      base_ap=base_ap, converged=info.converged.all())
+      num_labeled=num_labeled, states=lal.describe_state(step.base),
+      samples=_histograms(step.base, labeled, extra, settings, num_bins), gains=step.gains,
+      base_ap=step.base_ap, converged=step.info.converged.all())
 
 
-@functools.partial(jax.jit, static_argnames=(
-    "settings", "max_labeled", "num_extra", "num_bins"))
-def _episodes(keys, num_labeled, videos, held_out, settings, max_labeled, num_extra, num_bins):
-  return jax.vmap(lambda key, tau: episode(
-      key, tau, videos, held_out, settings, max_labeled=max_labeled, num_extra=num_extra,
-      num_bins=num_bins))(keys, num_labeled)
+def _on_device(pool: VideoPool) -> VideoPool:
+  return jax.tree.map(jnp.asarray, pool)
 
 
-def cut(key: chex.PRNGKey, knowledge_source: VideoPool,
-        held_out_ratio: float) -> tuple[VideoPool, VideoPool]:
-  """Knowledge-Source cut at random into videos to train on and held-out ones."""
-  order = jax.random.permutation(key, knowledge_source.num_videos)
-  num_held_out = round(held_out_ratio * knowledge_source.num_videos)
-  return (take(knowledge_source, order[num_held_out:]),
-          take(knowledge_source, order[:num_held_out]))
+@functools.partial(jax.jit, static_argnames=("settings", "num_bins"))
+def _histograms(params, labeled, extra, settings, num_bins):
+  y, _ = stage_wise.attention_labels(labeled, settings)
+  calibration = platt.fit(svm.decision(params, labeled.features).ravel(), y.ravel(),
+                          labeled.proposal_mask.ravel())
+  return lal.describe_samples(params, calibration, extra, num_bins=num_bins)
+
+
+def cut(key: chex.PRNGKey, num_videos: int,
+        held_out_ratio: float) -> tuple[np.ndarray, np.ndarray]:
+  """The indices of the videos to train on and of the held-out ones, at random."""
+  order = np.asarray(jax.random.permutation(key, num_videos))
+  num_held_out = round(held_out_ratio * num_videos)
+  return order[num_held_out:], order[:num_held_out]
 
 
 def generate(key: chex.PRNGKey, knowledge_source: VideoPool, settings: stage_wise.Settings, *,
              labeled_sizes: Sequence[int], episodes_per_size: int, extras_per_episode: int,
-             num_bins: int, held_out_ratio: float = 0.5, vmap_size: int = 1,
+             num_bins: int, held_out_ratio: float = 0.5, file: pathlib.Path | None = None,
              progress: Callable[[int, int], None] | None = None) -> Episodes:
-  """Runs the whole procedure.
+  """Runs the whole procedure, or what is left of it.
 
   Args:
     key: of all draws.
@@ -102,30 +117,48 @@ def generate(key: chex.PRNGKey, knowledge_source: VideoPool, settings: stage_wis
     extras_per_episode: M.
     num_bins: of the histogram.
     held_out_ratio: share of the videos on which AP is measured.
-    vmap_size: episodes computed at once.
+    file: where episodes are written as they come, and read if they are there (`episode_file`).
     progress: called with (episodes done, episodes in all).
 
   Raises:
     ValueError: too few videos for the grid.
+    DataError: the file holds episodes of something else.
   """
-  k_cut, key = jax.random.split(key)
-  videos, held_out = cut(k_cut, knowledge_source, held_out_ratio)
+  num_videos = knowledge_source.num_videos
+  num_held_out = round(held_out_ratio * num_videos)
   needed = max(labeled_sizes) + extras_per_episode
-  if needed > videos.num_videos or not held_out.num_videos:
+  if needed > num_videos - num_held_out or not num_held_out:
     raise ValueError(
         f"LAL needs {max(labeled_sizes)} + {extras_per_episode} videos to draw from and some to "
-        f"measure on; Knowledge-Source gives {videos.num_videos} and {held_out.num_videos}. Lower "
+        f"measure on; Knowledge-Source gives {num_videos - num_held_out} and {num_held_out}. Lower "
         "lal.labeled_sizes or lal.extras_per_episode, or change lal.held_out_ratio.")
-  total = len(labeled_sizes) * episodes_per_size
-  keys = jax.random.split(key, total)
-  sizes = np.repeat(np.asarray(labeled_sizes, np.int32), episodes_per_size)
-  parts = []
-  for low in range(0, total, vmap_size):
-    chunk = np.minimum(np.arange(low, low + vmap_size), total - 1)  # repeats fill the last one
-    rows = _episodes(keys[chunk], sizes[chunk], videos, held_out, settings,
-                     max(labeled_sizes), extras_per_episode, num_bins)
-    real = min(vmap_size, total - low)
-    parts.append(jax.tree.map(lambda leaf, real=real: np.asarray(leaf)[:real], rows))
+  rows = [] if file is None else [_decode(row) for row in devices.from_writer(
+      lambda: episode_file.open_rows(file, episode_file.describe(
+          key, knowledge_source, settings, labeled_sizes=tuple(labeled_sizes),
+          episodes_per_size=episodes_per_size, extras_per_episode=extras_per_episode,
+          num_bins=num_bins, held_out_ratio=held_out_ratio)))]
+  sizes = np.repeat(np.asarray(labeled_sizes, np.int32), episodes_per_size).tolist()
+  if len(rows) < len(sizes):
+    k_cut, key = jax.random.split(key)
+    keys = jax.random.split(key, len(sizes))
+    train, measure = cut(k_cut, num_videos, held_out_ratio)
+    held_out = held_out_lib.prepare(_on_device(take(knowledge_source, measure)), settings)
+  for i in range(len(rows), len(sizes)):
+    row = devices.to_host(episode(
+        keys[i], knowledge_source, train, held_out, settings, num_labeled=sizes[i],
+        num_extra=extras_per_episode, num_bins=num_bins))
+    if file is not None and devices.is_writer():
+      episode_file.append(file, _encode(row))
+    rows.append(row)
     if progress:
-      progress(low + real, total)
-  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+      progress(i + 1, len(sizes))
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+
+
+def _encode(row: Episodes) -> dict[str, Any]:
+  return {name: leaf.tolist() for name, leaf in row._asdict().items()}
+
+
+def _decode(row: dict[str, Any]) -> Episodes:
+  return Episodes(*(np.asarray(row[name], dtype)
+                    for name, dtype in _DTYPES._asdict().items()))

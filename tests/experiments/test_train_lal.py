@@ -45,6 +45,23 @@ def test_simulate_with_the_artifact_equals_simulate_that_trains(artifact, tmp_pa
   assert not (tmp_path / "loads" / "lal").exists()
 
 
+def test_a_killed_run_goes_on_to_the_same_bytes(artifact, tmp_path):
+  """Killed while it wrote its fifth episode of eight."""
+  episodes = artifact.with_suffix(".episodes.jsonl").read_bytes()
+  lines = episodes.splitlines(keepends=True)
+  assert len(lines) == 1 + 8
+  output = tmp_path / "selector.npz"
+  file = output.with_suffix(".episodes.jsonl")
+  file.write_bytes(b"".join(lines[:5]) + lines[5][:100])
+  train_lal.run(config(), output)
+  assert file.read_bytes() == episodes and output.read_bytes() == artifact.read_bytes()
+
+
+def test_the_episodes_of_another_configuration_are_refused(artifact):
+  with pytest.raises(DataError, match=r"(?s)another configuration.*num_bins: 10 there, 5 now"):
+    train_lal.run(config(**{"lal.num_bins": 5}), artifact)
+
+
 def test_another_width_is_refused(artifact, tmp_path):
   with pytest.raises(DataError, match="9 dimensions|8 dimensions"):
     simulate.run(config(**{"lal.artifact": str(artifact), "data.frame_dim": 9}), tmp_path)
@@ -52,7 +69,7 @@ def test_another_width_is_refused(artifact, tmp_path):
 
 @pytest.mark.parametrize("output, changes, message", [
     ("selector.txt", {}, "npz"),
-    ("selector.npz", {"lal.labeled_sizes": (30,)}, "Lower"),
+    ("selector.npz", {"lal.labeled_sizes": (2, 30)}, "Lower"),
     ("selector.npz", {"lal.episodes_per_size": 2}, "lal.episodes_per_size")])
 def test_faults(tmp_path, output, changes, message):
   with pytest.raises(DataError, match=message):

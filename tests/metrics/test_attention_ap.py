@@ -71,11 +71,50 @@ def test_by_hand():
   np.testing.assert_allclose(got, (5 * (5 / 6) + 5 * 0.5) / 10, rtol=1e-6)
 
 
+def bits(*flags):
+  return sum(1 << i for i, flag in enumerate(flags) if flag)
+
+
 def test_a_detection_takes_the_free_truth_it_overlaps_most():
-  hits = lib.true_positives(
-      jnp.array([[0.0, 10.0], [0.0, 10.0], [0.0, 10.0]]), jnp.array([True, True, True]),
-      jnp.array([[0.0, 8.0], [0.0, 9.0]]), jnp.ones(2, bool), jnp.array([0.5, 0.85]))
-  np.testing.assert_array_equal(hits, [[True, True], [True, False], [False, False]])
+  """Overlaps .8 and .9 with the thresholds .5 and .85, three times the same segment."""
+  matches = lib.match(jnp.array([[0.0, 10.0]] * 3), jnp.array([[0.0, 8.0], [0.0, 9.0]]),
+                      jnp.ones(2, bool), jnp.array([0.5, 0.85]))
+  assert matches.truth.tolist() == [[1, 0]] * 3
+  assert matches.reached.tolist() == [[bits(1, 1), bits(1, 0)]] * 3
+  hits = lib.true_positives(matches, jnp.ones(3, bool), num_truths=2)
+  assert hits.tolist() == [bits(1, 1), bits(1, 0), bits(0, 0)]
+
+
+def test_a_masked_detection_takes_nothing():
+  matches = lib.Matches(jnp.zeros((2, 1), jnp.int32), jnp.full((2, 1), 3, jnp.int32))
+  hits = lib.true_positives(matches, jnp.array([False, True]), num_truths=1)
+  assert hits.tolist() == [0, 3]
+
+
+average_precision = jax.jit(lib.average_precision, static_argnames="num_thresholds")
+
+
+def slow_average_precision(scores, hits, mask, num_truths):
+  """One threshold, one model: the k-th true positive, at rank r, has precision k / r."""
+  precisions, found = [], 0
+  for rank, i in enumerate(sorted(np.flatnonzero(mask), key=lambda i: -scores[i]), 1):
+    if hits[i]:
+      found += 1
+      precisions.append(found / rank)
+  return sum(max(precisions[k:]) for k in range(found)) / max(num_truths, 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 100_000), st.sampled_from([1, 8, 9, 11]))
+def test_average_precision_against_a_loop(seed, n):
+  """Around squares, where the last block is full, or nearly empty."""
+  rng = np.random.default_rng(seed)
+  scores = rng.permutation(3 * n).reshape(3, n).astype(np.float32)
+  hits, mask = rng.integers(0, 4, (3, n)), rng.random((3, n)) < 0.8
+  got = average_precision(scores, hits, mask, 2 * n, num_thresholds=2)
+  want = [[slow_average_precision(scores[b], hits[b] >> i & 1, mask[b], 2 * n) for b in range(3)]
+          for i in range(2)]
+  np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
 @pytest.mark.parametrize("without", ["truths", "detections"])

@@ -9,7 +9,7 @@ from tal_jax import learner
 from tal_jax.metrics.attention_ap import attention_ap
 from tal_jax.models import stage_wise, svm
 from tal_jax.pool import append, pad, take
-from tal_jax.selection import gain, greedy_oracle
+from tal_jax.selection import gain, greedy_oracle, held_out
 from tests import pools
 
 SETTINGS = pools.SETTINGS
@@ -21,7 +21,7 @@ def labeled(pool):
   return take(pool, jnp.arange(4))
 
 
-def slow_ap(training, held_out):
+def slow_ap(training, testing):
   """AP of an SVM fitted on all proposals of a pool: top-k by NumPy's sort."""
   y, _ = stage_wise.attention_labels(training, SETTINGS)
   params, info = svm.fit(training.features.reshape(-1, pools.DIM), y.ravel(),
@@ -30,17 +30,17 @@ def slow_ap(training, held_out):
   assert info.converged
   w = np.float64(params.w)
   segments, scores, kept = [], [], []
-  for features, mask, proposals in zip(np.float64(held_out.features),
-                                       np.asarray(held_out.proposal_mask),
-                                       np.asarray(held_out.segments), strict=True):
+  for features, mask, proposals in zip(np.float64(testing.features),
+                                       np.asarray(testing.proposal_mask),
+                                       np.asarray(testing.segments), strict=True):
     decisions = np.where(mask, features @ w + float(params.b), -np.inf)
     best = np.argsort(-decisions)[:SETTINGS.top_k]
     segments.append(proposals[best])
     scores.append(decisions[best])
     kept.append(mask[best])
   return float(jax.jit(attention_ap)(
-      jnp.array(segments), jnp.array(scores, jnp.float32), jnp.array(kept), held_out.truths,
-      held_out.truth_mask))
+      jnp.array(segments), jnp.array(scores, jnp.float32), jnp.array(kept), testing.truths,
+      testing.truth_mask))
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,24 @@ def slow_gains(pool, testing, labeled):
 def test_equal_a_loop_of_fits(pool, testing, labeled, slow_gains):
   """In the shapes that the greedy oracle uses: 16 videos, 12 of them padding, 64 candidates."""
   candidates = take(pool, np.resize(np.arange(4, 16), 64))
-  gains, base, info = gain.one_step_gains(pad(labeled, num_videos=16), candidates, testing,
-                                          SETTINGS, ZERO)
-  assert gains.shape == (64,) and info.converged.all()
+  step = gain.one_step_gains(pad(labeled, num_videos=16), candidates,
+                             held_out.prepare(testing, SETTINGS), SETTINGS, ZERO)
+  assert step.gains.shape == (64,) and step.info.converged.all()
   # Both are certified to a gap of 1e-6: two scores that differ by less may swap, no more.
-  np.testing.assert_allclose(base, slow_gains[0], atol=2e-3)
-  np.testing.assert_allclose(gains, np.resize(slow_gains[1], 64), atol=2e-3)
-  assert np.ptp(gains) > 0.01  # there is something to compare
+  np.testing.assert_allclose(step.base_ap, slow_gains[0], atol=2e-3)
+  np.testing.assert_allclose(step.gains, np.resize(slow_gains[1], 64), atol=2e-3)
+  assert np.ptp(step.gains) > 0.01  # there is something to compare
+
+
+def test_the_base_is_the_svm_of_the_labelled_videos(pool, testing, labeled):
+  step = gain.one_step_gains(pad(labeled, num_videos=16), take(pool, np.full(64, 4)),
+                             held_out.prepare(testing, SETTINGS), SETTINGS, pools.some_svm(1))
+  y, _ = stage_wise.attention_labels(labeled, SETTINGS)
+  want, _ = svm.fit(labeled.features.reshape(-1, pools.DIM), y.ravel(),
+                    labeled.proposal_mask.ravel(), c=SETTINGS.svm_c, loss=SETTINGS.svm_loss,
+                    tol=1e-6)
+  np.testing.assert_allclose(step.base.w, want.w, atol=2e-3)
+  np.testing.assert_allclose(step.base.b, want.b, atol=2e-3)
 
 
 def test_chunks_the_start_and_padding_change_nothing(pool, testing, labeled, slow_gains):
