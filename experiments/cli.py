@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from experiments import compilation_cache
 from tal_jax.data.types import DataError
 
 USER_ERROR = 2
@@ -20,7 +21,7 @@ INTERRUPTED = 130  # the shells' code for Ctrl-C
 
 
 def run_main(main: Callable[[], None]) -> NoReturn:
-  """Parses the flags, calls `main()` and exits.
+  """Parses the flags, calls `main()`, with compiled programs kept for the next run, and exits.
 
   Exit codes: 0; 2 with plain lines on stderr for a flag that does not parse, an argument that is
   not a flag, a DataError, or an OSError (no such file, no permission, disk full); 130 after
@@ -32,6 +33,7 @@ def run_main(main: Callable[[], None]) -> NoReturn:
         logging.set_verbosity(logging.WARNING)  # orbax logs every save
       if len(argv) > 1:
         raise DataError(f"unexpected argument {argv[1]!r}: options are written --name=value")
+      compilation_cache.enable()
       main()
       sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough

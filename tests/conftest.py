@@ -5,6 +5,9 @@ import pathlib
 
 import pytest
 
+# The binaries that tests start keep nothing in the home of whoever runs the tests.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+
 _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 

@@ -1,0 +1,141 @@
+"""Measures what is fast here, each item against its peer in the same run.
+
+    python -m experiments.benchmark                        half a minute: checks that it runs
+    python -m experiments.benchmark --size=full [--output=F]     10 to 20 minutes
+    python -m experiments.benchmark --only=retrain,evaluator
+
+Prints a table and, with --output, writes JSON: {"versions", "device", "host", "rows": [...]}. A row
+has `item, case, unit`, `ours` and each of `peers` as {min, median, max, repeats}, a peer's `ratio`
+(how many times as fast as the peer we are, by medians), our `peak_mib` (resident memory), and
+`details`. In the full size each case runs in a process of its own, so that its peak memory is its
+own; in the small one a process that serves all of them saves their start.
+
+Exit code 2 if a solution does not meet its certificate.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib
+import importlib.metadata
+import multiprocessing
+import os
+import pathlib
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments import cli
+from experiments.workdir import write_json
+from tal_jax.data.types import DataError
+
+# Each is a module of experiments.benchmarks with cases(size) and measure(case).
+ITEMS = ("retrain", "lal", "evaluator", "startup")
+SIZES = {"small": ITEMS[:3], "full": ITEMS}  # what is measured without --only
+_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib")
+
+
+def run(size: str, items: Sequence[str] | None = None) -> dict[str, Any]:
+  """Measures the items (default: those of the size) one after the other.
+
+  Returns:
+    What --output writes.
+
+  Raises:
+    DataError: no such size or item.
+  """
+  if size not in SIZES:
+    raise DataError(f"--size: there is no {size!r}, there are {', '.join(SIZES)}")
+  items = SIZES[size] if items is None else items
+  unknown = [name for name in items if name not in ITEMS]
+  if unknown or not items:
+    raise DataError(f"--only: there is no {', '.join(map(repr, unknown)) or 'empty list'}, there "
+                    f"are {', '.join(ITEMS)}")
+  rows = []
+  with concurrent.futures.ProcessPoolExecutor(
+      1, mp_context=multiprocessing.get_context("spawn"),
+      max_tasks_per_child=1 if size == "full" else None) as executor:
+    for name in items:
+      for case in importlib.import_module(f"experiments.benchmarks.{name}").cases(size):
+        for row in executor.submit(_measure, name, case).result():
+          rows.append({"item": name, **row})
+          print(table([rows[-1]]), flush=True)
+    device = executor.submit(_device).result()
+  return {"size": size, "versions": _versions(), "device": device,
+          "host": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(),
+                   "system": platform.platform()},
+          "rows": rows}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+  """Rows for a terminal: our line and one for each peer, each with its details below it."""
+  lines = []
+  for row in rows:
+    lines += [f"{row['item']}: {row['case']}",
+              f"  {'tal_jax':<58} {_spread(row['ours'])} {row['unit']}, "
+              f"{row['peak_mib']:,.0f} MiB", *_details(row["details"])]
+    for peer in row["peers"]:
+      lines += [f"  {peer['name']:<58} {_spread(peer)} {row['unit']}, {peer['ratio']:.4g}x",
+                *_details(peer)]
+  return "\n".join(lines)
+
+
+def _details(values: dict[str, Any]) -> list[str]:
+  """One line of what is neither shown elsewhere nor a spread of its own, if there is anything."""
+  shown = [f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+           for key, value in values.items() if not isinstance(value, dict)
+           and key not in ("name", "min", "median", "max", "repeats", "ratio")]
+  return ["      " + "; ".join(shown)] if shown else []
+
+
+def uncertified(rows: Sequence[dict[str, Any]]) -> list[str]:
+  """The cases whose solutions do not meet their certificates."""
+  return [f"{row['item']}: {row['case']}" for row in rows
+          if not row["details"].get("certified", True)]
+
+
+def _spread(values: dict[str, float]) -> str:
+  return f"{values['median']:10.4g} ({values['min']:.4g} to {values['max']:.4g})"
+
+
+def _measure(name: str, case: dict[str, Any]) -> list[dict[str, Any]]:
+  return importlib.import_module(f"experiments.benchmarks.{name}").measure(case)
+
+
+def _device() -> dict[str, Any]:
+  import jax  # not in the parent: a process that has asked for an accelerator may hold it
+  device = jax.devices()[0]
+  return {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}
+
+
+def _versions() -> dict[str, str]:
+  return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _cpu() -> str:
+  try:
+    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+  except OSError:
+    return platform.processor()
+  return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+              platform.processor())
+
+
+def main() -> None:
+  result = run(_SIZE.value, _ONLY.value)
+  print(f"{result['host']['cpu']}, {result['host']['cores']} cores; {result['device']['kind']}; "
+        + ", ".join(f"{name} {version}" for name, version in result["versions"].items()))
+  if _OUTPUT.value:
+    write_json(pathlib.Path(_OUTPUT.value), result)
+  failed = uncertified(result["rows"])
+  if failed:
+    raise DataError("not certified:\n" + "\n".join(failed))
+
+
+if __name__ == "__main__":
+  _SIZE = flags.DEFINE_string("size", "small", f"One of {', '.join(SIZES)}.")
+  _ONLY = flags.DEFINE_list("only", None, f"Of {', '.join(ITEMS)}.")
+  _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the result to.")
+  cli.run_main(main)
