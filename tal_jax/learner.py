@@ -16,15 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax import oracles
-from tal_jax.models import stage_wise, svm
-from tal_jax.pool import VideoPool, take
+from tal_jax import devices, oracles
+from tal_jax.models import stage_wise, svm, svm_pool
+from tal_jax.pool import VideoPool, take, without_features
 
 
 class Knowledge(NamedTuple):
   """What some selection functions know beside the state; None where no strategy needs it."""
 
   prior: svm.SvmParams | None = None  # MCLE's zero-shot prior w0
+  prior_decisions: chex.Array | None = None  # [v, p] of the prior; None: computed when asked for
   lal: Any = None  # selection.lal.Selector
   testing: VideoPool | None = None  # greedy_oracle looks at the test truths: an upper bound only
 
@@ -33,8 +34,11 @@ class Knowledge(NamedTuple):
 class LearnerState:
   """All that is needed to go on. v videos in the pool, t truths per video.
 
+  Where the pool is padded (`devices.place`), `labeled` is of the real videos, which come first.
+
   `annotations` is what the oracle answered, which need not be the pool's truths; it is zero where
-  nothing was asked.
+  nothing was asked. `memory` could be made anew from the rest, but not to the bit: with it a run
+  that goes on from a checkpoint ends with the same numbers.
   """
 
   step: chex.Array  # [] int32
@@ -43,6 +47,7 @@ class LearnerState:
   annotations: chex.Array  # [v, t, 2] float32 seconds
   annotation_mask: chex.Array  # [v, t] bool
   model: stage_wise.StageWiseParams
+  memory: svm_pool.Memory  # the pool's scores and Newton matrix, as the last training left them
   knowledge: Knowledge = Knowledge()
   settings: stage_wise.Settings = flax.struct.field(
       pytree_node=False, default=stage_wise.Settings())
@@ -63,23 +68,30 @@ def simulated_oracle(key: chex.PRNGKey, *, noise: float = 0.0,
   """An oracle that answers from the pool's own truths: (indices, pool) -> Answer."""
 
   def annotate(indices: chex.Array, pool: VideoPool) -> oracles.Answer:
-    asked = take(pool, indices)
+    asked = take(without_features(pool), indices)
     return oracles.answer(key, indices, asked.truths, asked.truth_mask, asked.durations,
                           noise=noise, noise_sigma=noise_sigma)
 
   return annotate
 
 
-def init(key: chex.PRNGKey, pool: VideoPool, *, num_classes: int,
+def init(key: chex.PRNGKey, pool: VideoPool, *, num_classes: int, num_videos: int | None = None,
          settings: stage_wise.Settings | None = None,
          knowledge: Knowledge | None = None) -> LearnerState:
-  """The learner before its first label."""
+  """The learner before its first label.
+
+  Args:
+    num_videos: how many of the pool's videos are real; those after them are padding
+      (`devices.place`), of which the learner knows nothing. Default: all.
+  """
   return LearnerState(
-      step=jnp.zeros((), jnp.int32), key=key, labeled=jnp.zeros(pool.num_videos, bool),
+      step=jnp.zeros((), jnp.int32), key=key,
+      labeled=jnp.zeros(num_videos or pool.num_videos, bool),
       annotations=jnp.zeros_like(jnp.asarray(pool.truths)),
       annotation_mask=jnp.zeros_like(jnp.asarray(pool.truth_mask)),
-      model=stage_wise.init(pool.dim, num_classes), knowledge=knowledge or Knowledge(),
-      settings=settings or stage_wise.Settings())
+      model=stage_wise.init(pool.dim, num_classes),
+      memory=svm_pool.empty_memory(*pool.proposal_mask.shape, pool.dim),
+      knowledge=knowledge or Knowledge(), settings=settings or stage_wise.Settings())
 
 
 def annotated_pool(state: LearnerState, pool: VideoPool, *,
@@ -90,7 +102,7 @@ def annotated_pool(state: LearnerState, pool: VideoPool, *,
     num_videos: the padded number; default: `stage_wise.bucket` of the number of labels.
   """
   count = int(state.labeled.sum())
-  size = num_videos or stage_wise.bucket(count, most=pool.num_videos)
+  size = num_videos or stage_wise.bucket(count, most=state.labeled.shape[0])
   indices = jnp.nonzero(state.labeled, size=size, fill_value=0)[0]
   real = jnp.arange(size) < count
   chosen = take(pool, indices)
@@ -113,17 +125,28 @@ def label(state: LearnerState, pool: VideoPool, indices: chex.Array,
 def train(state: LearnerState,
           pool: VideoPool) -> tuple[LearnerState, stage_wise.StageWiseInfo]:
   """Retrains the model on all labels, from the last parameters."""
-  model, info = stage_wise.fit(
-      annotated_pool(state, pool), num_classes=state.model.classifier.b.shape[0],
-      settings=state.settings, start=state.model)
-  return state.replace(model=model), info
+  labeled = jnp.pad(state.labeled, (0, pool.num_videos - state.labeled.shape[0]))
+  annotated = pool._replace(truths=state.annotations, truth_mask=state.annotation_mask)
+  model, info, memory = stage_wise.fit_labeled(
+      annotated, labeled, num_classes=state.model.classifier.b.shape[0],
+      settings=state.settings, start=state.model, memory=state.memory)
+  return state.replace(model=model, memory=memory), info
+
+
+def decisions(state: LearnerState, pool: VideoPool) -> chex.Array:
+  """The SVM's decision value of every proposal of the pool: [v, p]; -inf where padded.
+
+  The last fit scored the pool; only a model of another origin costs a pass.
+  """
+  values = svm_pool.decisions(pool.features, pool.proposal_mask, state.model.svm, state.memory)
+  return jnp.where(pool.proposal_mask, values, -jnp.inf)
 
 
 def start(state: LearnerState, pool: VideoPool, *, num_initial: int,
           annotate: Annotate) -> tuple[LearnerState, StepInfo]:
   """The first training set: `num_initial` videos at random (Sec. 4.1: 10 %)."""
   key, k_initial = jax.random.split(state.key)
-  indices = jnp.sort(jax.random.permutation(k_initial, pool.num_videos)[:num_initial])
+  indices = jnp.sort(jax.random.permutation(k_initial, state.labeled.shape[0])[:num_initial])
   return _label_and_train(state.replace(key=key), pool, indices, annotate)
 
 
@@ -150,4 +173,4 @@ def _label_and_train(state, pool, indices, annotate):
   state, info = train(state, pool)
   marked = float(answer.mask.sum())
   reached = float(answer.reached.sum()) / marked if marked else None
-  return state, StepInfo(np.asarray(indices), reached, info)
+  return state, StepInfo(devices.to_host(indices), reached, info)

@@ -50,7 +50,7 @@ class Video(NamedTuple):
   duration: float  # seconds
 
 
-_FILL = VideoPool(segments=0, features=0, proposal_mask=False, truths=0, truth_labels=-1,
+FILL = VideoPool(segments=0, features=0, proposal_mask=False, truths=0, truth_labels=-1,
                   truth_mask=False, durations=0)
 
 
@@ -97,6 +97,14 @@ def take(pool: VideoPool, indices: chex.Array) -> VideoPool:
   return jax.tree.map(lambda leaf: leaf[indices], pool)
 
 
+def without_features(pool: VideoPool) -> VideoPool:
+  """Everything but the features (None): what a jitted function takes that needs none of them.
+
+  Features may be a file on the host, which jit would copy to the device.
+  """
+  return pool._replace(features=None)
+
+
 def append(a: VideoPool, b: VideoPool) -> VideoPool:
   """The videos of a, then those of b; the shorter ragged axes are padded to the longer ones."""
   if a.dim != b.dim:
@@ -122,10 +130,12 @@ def pad(pool: VideoPool, *, num_videos: int | None = None, num_proposals: int | 
 
   def grow_leaf(name, leaf, fill):
     widths = [(0, grow_v), (0, grow.get(name, 0))] + [(0, 0)] * (leaf.ndim - 2)
+    if not any(map(sum, widths[:leaf.ndim])):
+      return leaf  # the features may be all the memory there is
     return jnp.pad(leaf, widths[:leaf.ndim], constant_values=fill)
 
   return VideoPool(*(grow_leaf(name, leaf, fill)
-                     for name, leaf, fill in zip(pool._fields, pool, _FILL, strict=True)))
+                     for name, leaf, fill in zip(pool._fields, pool, FILL, strict=True)))
 
 
 def proposal_overlaps(segments: chex.Array, truths: chex.Array,

@@ -159,14 +159,38 @@ def test_no_recompilation_from_step_to_step(pool, testing, name, compilations):
   assert state.labeled.all() and known == {64} and 0 in compiled[3:]
 
 
-def test_the_number_of_sizes_bounds_what_is_compiled(testing):
-  """From 16 to 80 labels: two sizes of the labelled set, two programs."""
+def test_what_is_compiled_does_not_depend_on_the_number_of_labels(testing):
+  """From 16 to 80 labels: one program after the SVM, whatever the size of the labelled set."""
   pool = pools.videos(80, seed=5)
-  before = stage_wise.fit_attention._cache_size()
+  before = stage_wise._calibrate_and_attend._cache_size()
   state, _ = learner.start(first(pool, testing), pool, num_initial=16, annotate=EXACT)
-  sizes = {learner.annotated_pool(state, pool).num_videos}
   while not state.labeled.all():
     state, _ = learner.step(state, pool, select=SELECTION["random"], annotate=EXACT, batch_size=16)
-    sizes.add(learner.annotated_pool(state, pool).num_videos)
-  assert sizes == {64, 80}
-  assert stage_wise.fit_attention._cache_size() - before <= len(sizes)
+  assert stage_wise._calibrate_and_attend._cache_size() - before == 1
+
+
+def test_a_memory_mapped_pool_gives_the_same_run(pool, testing, tmp_path):
+  stored = np.memmap(tmp_path / "features.bin", np.float32, "w+", shape=pool.features.shape)
+  stored[:] = pool.features
+  mapped = pool._replace(features=stored)
+  for name in sorted(SELECTION):
+    runs = []
+    for where in (pool, mapped):
+      state, _ = learner.start(first(where, testing), where, num_initial=4, annotate=EXACT)
+      chosen = []
+      for _ in range(2):
+        state, info = learner.step(state, where, select=SELECTION[name], annotate=EXACT,
+                                   batch_size=4)
+        chosen.append(info.indices)
+      runs.append((np.concatenate(chosen), stage_wise.detect(state.model, where, pools.SETTINGS)))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    np.testing.assert_allclose(runs[0][1].attention, runs[1][1].attention, atol=1e-4)
+
+
+def test_the_last_fit_scored_the_pool(pool, testing):
+  state, _ = learner.start(first(pool, testing), pool, num_initial=6, annotate=EXACT)
+  wanted = stage_wise.decision(state.model.svm, pool)
+  np.testing.assert_allclose(learner.decisions(state, pool), wanted, atol=1e-6)
+  svm = state.model.svm
+  other = state.replace(model=state.model._replace(svm=svm._replace(b=svm.b + 1.0)))
+  np.testing.assert_allclose(learner.decisions(other, pool), wanted + 1.0, atol=1e-6)

@@ -1,10 +1,14 @@
 """From RawData to a Dataset: encodes every proposal and builds the three pools.
 
-Frames are read one video at a time; what stays in memory are the proposals' features.
+Videos are encoded a few at a time, on all cores, and go at once to where they stay: an array of
+the storage type in memory, or a memory-mapped file that may be larger than memory.
 
 Standardisation uses the features of the Selection proposals alone, without labels: what a learner
 may look at before the first annotation. The same mean and scale serve Knowledge-Source, Testing
-and the search results, so that a model or prior moves between them.
+and the search results, so that a model or prior moves between them. Selection's own features are
+stored before its mean and scale are known, and standardised in place afterwards; where the storage
+type is narrower than float32 they are kept relative to the first videos' mean and scale until then,
+so that storing twice costs one more rounding of a number of size 1.
 
 Truths with end <= start overlap with nothing (tIoU 0), so the pools leave them out; the
 `testing_annotations` keep them, since the official metric counts them as missed.
@@ -13,22 +17,29 @@ Truths with end <= start overlap with nothing (tIoU 0), so the pools leave them 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax.numpy as jnp
 import numpy as np
+import threadpoolctl
 
 from tal_jax.data.annotations import select
 from tal_jax.data.types import DataError, Dataset, RawData, SearchResults, Split, VideoAnnotation
 from tal_jax.encoders.pooling import ENCODERS, encode
-from tal_jax.pool import Video, VideoPool, from_videos
+from tal_jax.pool import VideoPool
 
 NORMALIZATIONS = ("standardize", "l2", "none")
 _CONSTANT = 1e-6  # of the largest |value|: below it a dimension's deviation is rounding
+_FIRST_VIDEOS = 64  # whose mean and scale Selection is kept relative to, for a while
+
+Normalise = Callable[[np.ndarray], np.ndarray]  # [n, d] -> [n, d] float32
 
 
 def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
-             normalize: str = "standardize",
+             normalize: str = "standardize", storage: str = "",
              progress: Callable[[int, int], None] | None = None) -> Dataset:
   """Encodes and normalises all videos of the split.
 
@@ -40,13 +51,15 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
     normalize: "standardize" (zero mean and unit variance per dimension over the Selection
       proposals; a constant dimension becomes 0), "l2" (each proposal to unit length), or "none".
       The paper does not say.
+    storage: a folder for the features of Selection and Testing, as memory-mapped files that this
+      call writes anew; "" keeps them in memory.
     progress: called with (videos done, videos in all) after each video.
 
   Returns:
     The data set; pools hold NumPy arrays.
 
   Raises:
-    DataError: an unknown encoder, dtype or normalisation.
+    DataError: an unknown encoder, dtype or normalisation, or a folder that cannot be written.
   """
   if encoder not in ENCODERS:
     raise DataError(f"encoder = {encoder!r}; there are {', '.join(sorted(ENCODERS))}.")
@@ -59,56 +72,52 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
   total = sum(map(len, raw.split)) + len(set(search) - set(raw.split.knowledge_source))
   done = 0
 
-  def encoded(video: VideoAnnotation,
-              segments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The segments, their features, and the feature of the whole video."""
+  def encoded(members: Iterable[tuple[VideoAnnotation, np.ndarray]]
+              ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Per video the features of its segments, and that of the whole video."""
     nonlocal done
-    frames, grid = raw.features(video.video_id)
-    segments = np.asarray(segments, np.float64).reshape(-1, 2)
-    whole = np.array([[0.0, video.duration]])
-    rows = encode(frames, np.concatenate([segments, whole]), grid, encoder=encoder)
-    done += 1
-    if progress is not None:
-      progress(done, total)
-    return segments, rows[:-1].astype(np.float32), rows[-1]
+    for rows in _in_threads(lambda member: _encode(raw, *member, encoder), members):
+      done += 1
+      if progress is not None:
+        progress(done, total)
+      yield rows[:-1].astype(np.float32), rows[-1]
 
-  # Selection comes first: its statistics normalise the others as they are encoded.
-  statistics = RunningMoments()
-  selection = collections.deque()
-  for video_id in raw.split.selection:
-    segments, rows, _ = encoded(videos[video_id], raw.proposals(video_id))
-    if normalize == "standardize":
-      statistics.add(rows)
-    selection.append((segments, rows))
-  normalise = _normaliser(normalize, statistics)
+  def build(ids: Sequence[str], names: tuple[str, ...], file: str, fill) -> VideoPool:
+    """Fills a pool's features with what `fill(features [v, p, d], row counts, stream)` stores."""
+    segments = [np.asarray(raw.proposals(i), np.float64).reshape(-1, 2) for i in ids]
+    stream = encoded(zip((videos[i] for i in ids), segments, strict=True))
+    first = next(stream)
+    shape = (len(ids), max(map(len, segments)), len(first[1]))
+    pool = _without_features([videos[i] for i in ids], segments, names)._replace(
+        features=_allocate(shape, jnp.dtype(dtype), storage and file and
+                           pathlib.Path(storage) / file))
+    fill(pool.features, list(map(len, segments)), _chain(first, stream))
+    return pool
 
   ids = raw.split.selection + raw.split.testing
   classes, knowledge_classes = _classes(raw, ids), _classes(raw, raw.split.knowledge_source)
+  # Selection comes first: its statistics normalise the others as they are encoded.
+  statistics = RunningMoments()
+  selection_pool = build(raw.split.selection, classes, "selection.bin",
+                         lambda *args: _fill_selection(normalize, statistics, *args))
+  normalise = _normaliser(normalize, statistics)
   whole_features = {}
 
-  def pool(members: Iterable[tuple[str, np.ndarray, np.ndarray]],
-           names: tuple[str, ...]) -> VideoPool:
-    storage = jnp.dtype(dtype)
-    return from_videos([_video(videos[i], segments, normalise(rows).astype(storage), names)
-                        for i, segments, rows in members], dtype=storage)
+  def fill(ids):
+    def store(features, counts, stream):
+      for i, (video_id, (rows, whole)) in enumerate(zip(ids, stream, strict=True)):
+        features[i, :counts[i]] = normalise(rows)
+        if video_id in search:
+          whole_features[video_id] = whole
+    return store
 
-  def stream(ids):
-    for i in ids:
-      segments, rows, whole = encoded(videos[i], raw.proposals(i))
-      if i in search:
-        whole_features[i] = whole
-      yield i, segments, rows
-
-  def drain():  # lets go of each raw video as soon as its normalised copy is made
-    for i in raw.split.selection:
-      yield i, *selection.popleft()
-
-  selection_pool = pool(drain(), classes)
-  knowledge_pool = pool(stream(raw.split.knowledge_source), knowledge_classes)
-  testing_pool = pool(stream(raw.split.testing), classes)
-  for video_id, video in search.items():
-    if video_id not in whole_features:
-      whole_features[video_id] = encoded(video, np.zeros((0, 2)))[2]
+  knowledge, testing = raw.split.knowledge_source, raw.split.testing
+  knowledge_pool = build(knowledge, knowledge_classes, "", fill(knowledge))
+  testing_pool = build(testing, classes, "testing.bin", fill(testing))
+  rest = [i for i in search if i not in whole_features]
+  none = np.zeros((0, 2))
+  for i, (_, whole) in zip(rest, encoded((search[i], none) for i in rest), strict=True):
+    whole_features[i] = whole
   results = None
   if search:
     results = SearchResults(
@@ -119,6 +128,104 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
       knowledge_source=knowledge_pool, selection=selection_pool, testing=testing_pool,
       ids=Split(*map(tuple, raw.split)),
       testing_annotations=select(raw.annotations, raw.split.testing), search=results)
+
+
+def _encode(raw: RawData, video: VideoAnnotation, segments: np.ndarray,
+            encoder: str) -> np.ndarray:
+  """Features of the segments and, last, of the whole video."""
+  frames, grid = raw.features(video.video_id)
+  whole = np.array([[0.0, video.duration]])
+  return encode(frames, np.concatenate([segments, whole]), grid, encoder=encoder)
+
+
+def _in_threads(function: Callable, items: Iterable) -> Iterator:
+  """map(function, items) in order, on all cores, a few items ahead.
+
+  A product of one video's size is slower on all cores than on one.
+  """
+  workers = os.cpu_count() or 1
+  with threadpoolctl.threadpool_limits(1), concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    ahead = collections.deque()
+    for item in items:
+      ahead.append(pool.submit(function, item))
+      if len(ahead) > 2 * workers:
+        yield ahead.popleft().result()
+    while ahead:
+      yield ahead.popleft().result()
+
+
+def _chain(first, rest: Iterator) -> Iterator:
+  yield first
+  yield from rest
+
+
+def _allocate(shape: tuple[int, int, int], dtype, path: pathlib.Path | str) -> np.ndarray:
+  """Zeros, in memory or in a new file."""
+  if not path:
+    return np.zeros(shape, dtype)
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a run that still reads the old file keeps it
+    return np.memmap(path, dtype, "w+", shape=shape)
+  except OSError as error:
+    raise DataError(f"data.storage: cannot write {path} ({error.strerror}): choose a folder with "
+                    f"{np.prod(shape) * np.dtype(dtype).itemsize >> 20} MiB to spare") from error
+
+
+def _fill_selection(normalize: str, statistics: RunningMoments, features: np.ndarray,
+                    counts: list[int], stream: Iterator) -> None:
+  """Stores Selection's features, normalised; `statistics` takes in what they were before."""
+  if normalize != "standardize":
+    normalise = _normaliser(normalize, statistics)
+    for i, (rows, _) in enumerate(stream):
+      features[i, :counts[i]] = normalise(rows)
+    return
+  held = [rows for _, (rows, _) in zip(range(_FIRST_VIDEOS), stream, strict=False)]
+  if features.dtype == np.float32:
+    offset, factor = np.float32(0.0), np.float32(1.0)
+  else:
+    first = RunningMoments()
+    for rows in held:
+      first.add(rows)
+    scale = np.asarray(first.scale(), np.float32)
+    offset = np.asarray(first.mean, np.float32)
+    factor = np.where(scale > 0, scale, np.float32(1.0))
+  for i, rows in enumerate(_chain_all(held, (rows for rows, _ in stream))):
+    statistics.add(rows)
+    features[i, :counts[i]] = (rows - offset) * factor
+  normalise = _normaliser(normalize, statistics)
+
+  def finish(i):
+    kept = features[i, :counts[i]].astype(np.float32)
+    features[i, :counts[i]] = normalise(kept / factor + offset)
+
+  collections.deque(_in_threads(finish, range(len(counts))), maxlen=0)
+
+
+def _chain_all(first: list, rest: Iterator) -> Iterator:
+  while first:
+    yield first.pop(0)
+  yield from rest
+
+
+def _without_features(videos: list[VideoAnnotation], segments: list[np.ndarray],
+                      classes: tuple[str, ...]) -> VideoPool:
+  """A pool without its features, in NumPy."""
+  index = {label: i for i, label in enumerate(classes)}
+  real = [video.segments[:, 1] > video.segments[:, 0] for video in videos]
+  v, p = len(videos), max(map(len, segments))
+  t = max(1, max(int(keep.sum()) for keep in real))
+  pool = VideoPool(
+      segments=np.zeros((v, p, 2), np.float32), features=None,
+      proposal_mask=np.zeros((v, p), bool), truths=np.zeros((v, t, 2), np.float32),
+      truth_labels=np.full((v, t), -1, np.int32), truth_mask=np.zeros((v, t), bool),
+      durations=np.asarray([video.duration for video in videos], np.float32))
+  for i, (video, proposals, keep) in enumerate(zip(videos, segments, real, strict=True)):
+    n, m = len(proposals), int(keep.sum())
+    pool.segments[i, :n], pool.proposal_mask[i, :n] = proposals, True
+    pool.truths[i, :m], pool.truth_mask[i, :m] = video.segments[keep], True
+    pool.truth_labels[i, :m] = np.array([index[label] for label in video.labels], int)[keep]
+  return pool
 
 
 class RunningMoments:
@@ -147,8 +254,7 @@ class RunningMoments:
     return np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
 
 
-def _normaliser(normalize: str, statistics: RunningMoments):
-  """A function [n, d] -> [n, d] float32."""
+def _normaliser(normalize: str, statistics: RunningMoments) -> Normalise:
   if normalize == "standardize":
     mean, scale = statistics.mean, statistics.scale()
     return lambda rows: ((rows - mean) * scale).astype(np.float32)
@@ -162,14 +268,6 @@ def _normaliser(normalize: str, statistics: RunningMoments):
 
 def _classes(raw: RawData, ids: Iterable[str]) -> tuple[str, ...]:
   return tuple(sorted({label for i in ids for label in raw.annotations.videos[i].labels}))
-
-
-def _video(video: VideoAnnotation, segments: np.ndarray, features: np.ndarray,
-           classes: tuple[str, ...]) -> Video:
-  index = {label: i for i, label in enumerate(classes)}
-  real = video.segments[:, 1] > video.segments[:, 0]
-  labels = np.array([index[label] for label in video.labels], np.int32)
-  return Video(segments, features, video.segments[real], labels[real], video.duration)
 
 
 def _first_label(video: VideoAnnotation, classes: tuple[str, ...]) -> int:

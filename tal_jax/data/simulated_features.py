@@ -32,7 +32,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal
 
 from tal_jax.data.types import FrameFeatures, TimeGrid
 
@@ -181,7 +180,9 @@ def _noise(rng: np.random.Generator, num_frames: int, m: Difficulty) -> np.ndarr
   rho = m.noise_memory
   drawn[1:] *= np.float32(np.sqrt(1 - rho ** 2))
   drawn *= np.float32(m.noise / np.sqrt(m.latent_dim))
-  return signal.lfilter(np.ones(1, np.float32), np.array([1, -rho], np.float32), drawn, axis=0)
+  for before, frame in zip(drawn[:-1], drawn[1:], strict=True):
+    frame += np.float32(rho) * before
+  return drawn
 
 
 def _coverage(edges: np.ndarray, start: float, end: float) -> np.ndarray:

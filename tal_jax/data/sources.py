@@ -54,8 +54,8 @@ def load(options: Mapping[str, Any], *, seed: int, encoder: str,
   """Loads, validates, encodes and normalises a data set.
 
   Args:
-    options: `source`, `seed`, `normalize`, `dtype`, and the source's own settings (the arguments
-      of its function; `split` is a mapping with `kind`).
+    options: `source`, `seed`, `normalize`, `dtype`, `storage` (a folder, default "": none), and the
+      source's own settings (the arguments of its function; `split` is a mapping with `kind`).
     seed: of the run, added to `options["seed"]`: splits, and whatever is simulated, depend on it.
     encoder: "mean" or "context".
     progress: called with (videos done, videos in all).
@@ -68,6 +68,7 @@ def load(options: Mapping[str, Any], *, seed: int, encoder: str,
   if name not in SOURCES:
     raise DataError(f"data.source = {name!r}; there are {', '.join(SOURCES)}.")
   normalize, dtype = options.pop("normalize"), options.pop("dtype")
+  storage = options.pop("storage", "")
   try:
     raw = SOURCES[name](seed=options.pop("seed") + seed, **options)
   except TypeError as error:
@@ -76,4 +77,4 @@ def load(options: Mapping[str, Any], *, seed: int, encoder: str,
     raise DataError(f"data (source {name!r}): {error}. Compare the fields of config.data with "
                     "those of a shipped config.") from error
   return assemble.assemble(raw, name=name, encoder=encoder, dtype=dtype, normalize=normalize,
-                           progress=progress)
+                           storage=storage, progress=progress)

@@ -69,7 +69,7 @@ def fit(scores: chex.Array, labels: chex.Array, mask: chex.Array | None = None, 
     return (real * (jax.nn.softplus(f) - (1.0 - target) * f)).sum() / count
 
   def newton(carry):
-    i, theta, _ = carry
+    i, theta, value, _ = carry
     p = jax.nn.sigmoid(-(theta[0] * z + theta[1]))
     residual, weight = real * (target - p) / count, real * p * (1.0 - p) / count
     gradient = jnp.stack([(residual * z).sum(), residual.sum()])
@@ -77,14 +77,26 @@ def fit(scores: chex.Array, labels: chex.Array, mask: chex.Array | None = None, 
     determinant = h11 * h22 - h12 * h12
     step = -jnp.stack([h22 * gradient[0] - h12 * gradient[1],
                        h11 * gradient[1] - h12 * gradient[0]]) / determinant
-    # The first of 1, 1/2, 1/4, ... that does not raise the loss (Lin et al., Algorithm 1).
-    sizes = 0.5**jnp.arange(_NUM_HALVINGS)
-    losses = jax.vmap(lambda size: loss(theta + size * step))(sizes)
-    accepted = losses <= loss(theta) + 1e-4 * sizes * (gradient @ step) + 1e-7
-    size = jnp.where(jnp.any(accepted), sizes[jnp.argmax(accepted)], 0.0)
-    return i + 1, theta + size * step, jnp.abs(size * step).max()
+
+    # The first of 1, 1/2, 1/4, ... that does not raise the loss (Lin et al., Algorithm 1). One
+    # after the other: the first is nearly always good, and each costs a pass over the scores.
+    def good(size, trial):
+      return trial <= value + 1e-4 * size * (gradient @ step) + 1e-7
+
+    def halve(carry):
+      j, size, _ = carry
+      return j + 1, 0.5 * size, loss(theta + 0.5 * size * step)
+
+    _, size, trial = jax.lax.while_loop(
+        lambda carry: (carry[0] < _NUM_HALVINGS - 1) & ~good(carry[1], carry[2]), halve,
+        (0, jnp.ones(()), loss(theta + step)))
+    accepted = good(size, trial)
+    size = jnp.where(accepted, size, 0.0)
+    return (i + 1, theta + size * step, jnp.where(accepted, trial, value),
+            jnp.abs(size * step).max())
 
   start = jnp.stack([0.0, jnp.log((num_negative + 1.0) / (num_positive + 1.0))])
-  _, theta, _ = jax.lax.while_loop(
-      lambda carry: (carry[0] < num_iters) & (carry[2] > 1e-6), newton, (0, start, jnp.inf))
+  _, theta, _, _ = jax.lax.while_loop(
+      lambda carry: (carry[0] < num_iters) & (carry[3] > 1e-6), newton,
+      (0, start, loss(start), jnp.inf))
   return PlattParams(a=theta[0] / scale, b=theta[1] - theta[0] * mean / scale)

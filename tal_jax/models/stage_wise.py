@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from tal_jax import segments as seg
-from tal_jax.models import classifier, platt, svm
-from tal_jax.pool import VideoPool, proposal_overlaps
+from tal_jax.models import classifier, platt, svm, svm_pool
+from tal_jax.models.svm_blocks import margins, take_rows
+from tal_jax.pool import VideoPool, proposal_overlaps, without_features
 
 
 class Settings(NamedTuple):
@@ -52,6 +53,7 @@ class Detections(NamedTuple):
   scores: chex.Array  # [v, k, c] z_c
   attention: chex.Array  # [v, k] h
   mask: chex.Array  # [v, k] True where a segment was left to keep
+  decisions: chex.Array  # [v, k] the SVM's, which order the segments without saturation
 
 
 def init(dim: int, num_classes: int) -> StageWiseParams:
@@ -62,14 +64,24 @@ def init(dim: int, num_classes: int) -> StageWiseParams:
 
 
 def decision(params: svm.SvmParams, pool: VideoPool) -> chex.Array:
-  """The SVM's decision value of every proposal: [v, p]; -inf where padded."""
-  return jnp.where(pool.proposal_mask, svm.decision(params, pool.features), -jnp.inf)
+  """The SVM's decision value of every proposal: [v, p]; -inf where padded.
+
+  In blocks, see `svm_blocks`: the features may be streamed from a file.
+  """
+  values = margins(pool.features, pool.proposal_mask, jnp.append(params.w, params.b))
+  return jnp.where(pool.proposal_mask, values, -jnp.inf)
 
 
 def confidence(params: StageWiseParams, pool: VideoPool) -> chex.Array:
   """h_t of every proposal, in [0, 1]: [v, p]; 0 where padded."""
-  return jnp.where(pool.proposal_mask,
-                   platt.probability(params.platt, svm.decision(params.svm, pool.features)), 0.0)
+  return calibrated(params.platt, decision(params.svm, pool))
+
+
+@jax.jit
+def calibrated(params: platt.PlattParams, decisions: chex.Array) -> chex.Array:
+  """h of decision values [...]; 0 where they are -inf."""
+  real = jnp.isfinite(decisions)
+  return jnp.where(real, platt.probability(params, jnp.where(real, decisions, 0.0)), 0.0)
 
 
 def attend(decisions: chex.Array, pool: VideoPool,
@@ -95,21 +107,29 @@ def attend(decisions: chex.Array, pool: VideoPool,
           pool.segments, decisions, pool.proposal_mask)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
 def detect(params: StageWiseParams, pool: VideoPool, settings: Settings) -> Detections:
-  """Localises actions in every video of the pool."""
+  """Localises actions in every video of the pool: one pass over it, and one over the picks."""
   decisions = decision(params.svm, pool)
-  indices, kept = attend(decisions, pool, settings)
+  indices, kept = _attend(decisions, without_features(pool), settings)
+  v, k = indices.shape
+  features = take_rows(pool.features, jnp.repeat(jnp.arange(v), k), indices.ravel())
+  return _detections(params, decisions, indices, kept, pool.segments, features, settings)
+
+
+_attend = jax.jit(attend, static_argnames="settings")
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _detections(params, decisions, indices, kept, segments, features, settings) -> Detections:
   gather = functools.partial(jnp.take_along_axis, axis=1)
-  attention = platt.probability(params.platt, gather(decisions, indices))
-  attention = jnp.where(kept, attention, 0.0)
-  features = gather(pool.features, indices[..., None])
-  scores = classifier.probability(params.classifier, features)
+  picked = gather(decisions, indices)
+  attention = jnp.where(kept, platt.probability(params.platt, picked), 0.0)
+  scores = classifier.probability(params.classifier, features).reshape(*indices.shape, -1)
   if settings.score == "product":
     scores = scores * attention[..., None]
   elif settings.score != "classifier":
     raise ValueError(f"score must be 'product' or 'classifier', not {settings.score!r}")
-  return Detections(gather(pool.segments, indices[..., None]), scores, attention, kept)
+  return Detections(gather(segments, indices[..., None]), scores, attention, kept, picked)
 
 
 def attention_labels(pool: VideoPool, settings: Settings) -> tuple[chex.Array, chex.Array]:
@@ -133,42 +153,94 @@ def fit_attention(pool: VideoPool, settings: Settings, start: svm.SvmParams):
                          tol=settings.svm_tol, init=start)
   decisions = svm.decision(params, pool.features)
   calibration = platt.fit(decisions.ravel(), flat_y, flat_mask)
+  return params, calibration, info, _classifier_rows(decisions, overlaps, pool, settings)
+
+
+def _classifier_rows(decisions, overlaps, pool: VideoPool, settings: Settings):
+  """Indices of the top-k [v, k], which of them the classifier may train on, and their class."""
   indices, kept = attend(decisions, pool, settings)
   overlaps = jnp.take_along_axis(overlaps, indices[..., None], axis=1)
   usable = kept & (overlaps.max(-1) > settings.positive_tiou)
   labels = jnp.take_along_axis(pool.truth_labels, overlaps.argmax(-1), axis=1)
-  return params, calibration, info, (indices, usable, jnp.maximum(labels, 0))
+  return indices, usable, jnp.maximum(labels, 0)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _labels(pool: VideoPool, labeled, settings: Settings):
+  """The attention module's labels [v, p], and the rows that have one [v, p]."""
+  y, _ = attention_labels(pool, settings)
+  return y, pool.proposal_mask & labeled[:, None]
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _calibrate_and_attend(decisions, y, real, pool: VideoPool, settings: Settings):
+  """What follows the SVM: Platt, and the classifier's rows, both of the labelled videos."""
+  calibration = platt.fit(decisions.ravel(), y.ravel(), real.ravel())
+  overlaps = proposal_overlaps(pool.segments, pool.truths, pool.truth_mask)
+  indices, usable, labels = _classifier_rows(
+      jnp.where(real, decisions, -jnp.inf), overlaps, pool._replace(proposal_mask=real), settings)
+  return calibration, (indices, usable, labels), usable.sum()
 
 
 def fit(pool: VideoPool, *, num_classes: int, settings: Settings,
         start: StageWiseParams | None = None) -> tuple[StageWiseParams, StageWiseInfo]:
-  """Trains the three stages on a labelled pool, one after the other (Sec. 3.1, "Training").
+  """Trains the three stages on a labelled pool: `fit_labeled` of all its videos."""
+  params, info, _ = fit_labeled(
+      pool, jnp.ones(pool.num_videos, bool), num_classes=num_classes, settings=settings,
+      start=start)
+  return params, info
 
-  Attention learns from every proposal (positive above `positive_tiou` with any truth); the
-  classifier from the proposals above it among the top-k that the attention just chose.
 
-  Its rows are gathered on the host into a buffer of one of few sizes, since only a part of the
-  top-k is usable: this function is pure but not jittable as a whole.
+def fit_labeled(
+    pool: VideoPool, labeled: chex.Array, *, num_classes: int, settings: Settings,
+    start: StageWiseParams | None = None, memory: svm_pool.Memory | None = None,
+) -> tuple[StageWiseParams, StageWiseInfo, svm_pool.Memory]:
+  """Trains the three stages, one after the other (Sec. 3.1, "Training").
+
+  Attention learns from every proposal of the labelled videos (positive above `positive_tiou` with
+  any truth); the classifier from the proposals above it among the top-k that the attention just
+  chose.
+
+  The SVM's loop runs on the host, and the classifier's rows are gathered into a buffer of one of
+  few sizes, since only a part of the top-k is usable: this function is pure but not jittable.
 
   Args:
-    pool: labelled videos; their `truths` are what the oracle answered. Padded videos (all masks
-      False) change nothing.
+    pool: videos; the `truths` of those labelled are what the oracle answered. Padded videos (all
+      masks False) change nothing.
+    labeled: [v] bool.
     num_classes: width of the classifier.
     settings: hyper-parameters.
     start: parameters to start from; the solution does not depend on them beyond the tolerances.
+    memory: of the last fit on this pool's features, or None; the same holds for it.
+
+  Returns:
+    (StageWiseParams, StageWiseInfo, Memory for the next fit).
   """
   start = init(pool.dim, num_classes) if start is None else start
-  svm_params, calibration, svm_info, (indices, usable, labels) = fit_attention(
-      pool, settings, start.svm)
-  count = int(usable.sum())
-  video, rank = jnp.nonzero(usable, size=bucket(count), fill_value=0)
-  x = pool.features[video, indices[video, rank]]
-  real = jnp.arange(video.shape[0]) < count
+  memory = svm_pool.empty_memory(*pool.proposal_mask.shape, pool.dim) if memory is None else memory
+  light = without_features(pool)
+  y, real = _labels(light, labeled, settings)
+  svm_params, svm_info, memory = svm_pool.fit(
+      pool.features, y, real, pool.proposal_mask, c=settings.svm_c, loss=settings.svm_loss,
+      tol=settings.svm_tol, memory=memory, start=start.svm)
+  calibration, (indices, usable, labels), count = _calibrate_and_attend(
+      memory.decisions, y, real, light, settings)
+  count = int(count)
+  size = bucket(count)
+  video, row, label = _usable_rows(indices, usable, labels, size)
   weights, info = classifier.fit(
-      x, labels[video, rank], real, num_classes=num_classes, c=settings.classifier_c,
-      max_iters=settings.classifier_max_iters, start=start.classifier)
+      take_rows(pool.features, video, row), label, jnp.arange(size) < count,
+      num_classes=num_classes, c=settings.classifier_c, max_iters=settings.classifier_max_iters,
+      start=start.classifier)
   return (StageWiseParams(svm_params, calibration, weights),
-          StageWiseInfo(svm_info, info, count))
+          StageWiseInfo(svm_info, info, count), memory)
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _usable_rows(indices, usable, labels, size: int):
+  """The first `size` usable picks: their video, proposal and class [size]."""
+  video, rank = jnp.nonzero(usable, size=size, fill_value=0)
+  return video, indices[video, rank], labels[video, rank]
 
 
 def bucket(count: int, *, smallest: int = 64, most: int | None = None) -> int:

@@ -21,7 +21,7 @@ def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
   if state.knowledge.testing is None:
     raise ValueError("greedy_oracle needs state.knowledge.testing")
   free = np.flatnonzero(~np.asarray(state.labeled))
-  scores = np.full(pool.num_videos, -np.inf, np.float32)
+  scores = np.full(state.labeled.shape[0], -np.inf, np.float32)
   scores[free] = gain.all_gains(annotated_pool(state, pool), pool, free,
                                 state.knowledge.testing, state.settings, state.model.svm)
   return ranking.best(key, scores, state.labeled, batch_size=batch_size)

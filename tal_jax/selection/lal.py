@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from tal_jax import devices, learner
 from tal_jax.learner import LearnerState
-from tal_jax.models import platt, svm
+from tal_jax.models import platt, stage_wise, svm
 from tal_jax.pool import VideoPool
 from tal_jax.selection import ranking
 from tal_jax.selection.uncertainty import histogram
@@ -90,13 +91,15 @@ def predict(selector: Selector, state: chex.Array, samples: chex.Array) -> chex.
   return standard * selector.target_scale + selector.target_mean
 
 
-@jax.jit
 def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
   """The predicted gain of every video of the pool: [v]."""
   selector = state.knowledge.lal
-  samples = describe_samples(state.model.svm, state.model.platt, pool,
-                             num_bins=selector.sample_mean.shape[0])
+  confidence = stage_wise.calibrated(state.model.platt, learner.decisions(state, pool))
+  samples = _histogram(confidence, pool.proposal_mask, num_bins=selector.sample_mean.shape[0])
   return predict(selector, describe_state(state.model.svm), samples)
+
+
+_histogram = jax.jit(histogram, static_argnames="num_bins")
 
 
 def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
@@ -109,8 +112,9 @@ def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
   selector = state.knowledge.lal
   if selector is None:
     raise ValueError("lal needs state.knowledge.lal (experiments.train_lal makes one)")
-  values = np.asarray(scores(state, pool))
-  free = values[~np.asarray(state.labeled)]
+  labeled = np.asarray(state.labeled)
+  values = devices.to_host(scores(state, pool))[:len(labeled)]
+  free = values[~labeled]
   if len(free) > 1 and np.ptp(free) < _TIE * float(selector.target_scale):
     logging.warning(
         "lal: all %d candidates tie at step %d: the model is far from every state of "

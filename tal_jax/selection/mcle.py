@@ -29,9 +29,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from tal_jax import learner
 from tal_jax.learner import LearnerState
 from tal_jax.models import stage_wise
-from tal_jax.pool import VideoPool, proposal_overlaps
+from tal_jax.pool import VideoPool, proposal_overlaps, without_features
 
 
 class VideoValues(NamedTuple):
@@ -42,19 +43,26 @@ class VideoValues(NamedTuple):
 
 def video_values(state: LearnerState, pool: VideoPool) -> VideoValues:
   """f, f0 and the labels of every video, from the segments that the attention picks."""
-  decisions = stage_wise.decision(state.model.svm, pool)
-  indices, kept = stage_wise.attend(decisions, pool, state.settings)
+  prior = state.knowledge.prior_decisions
+  if prior is None:
+    prior = stage_wise.decision(state.knowledge.prior, pool)
+  annotated = pool._replace(truths=state.annotations, truth_mask=state.annotation_mask)
+  return _video_values(learner.decisions(state, pool), prior, without_features(annotated),
+                       state.settings)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _video_values(decisions, prior_decisions, annotated, settings):
+  indices, kept = stage_wise.attend(decisions, annotated, settings)
   count = jnp.maximum(kept.sum(1), 1)
 
   def mean_of_picks(values):
     picked = jnp.take_along_axis(values, indices, axis=1)
     return jnp.where(kept, picked, 0.0).sum(1) / count
 
-  overlaps = proposal_overlaps(pool.segments, state.annotations, state.annotation_mask).max(-1)
-  true_share = mean_of_picks((overlaps > state.settings.positive_tiou).astype(jnp.float32))
-  return VideoValues(mean_of_picks(decisions),
-                     mean_of_picks(stage_wise.decision(state.knowledge.prior, pool)),
-                     true_share > 0.5)
+  overlaps = proposal_overlaps(annotated.segments, annotated.truths, annotated.truth_mask).max(-1)
+  true_share = mean_of_picks((overlaps > settings.positive_tiou).astype(jnp.float32))
+  return VideoValues(mean_of_picks(decisions), mean_of_picks(prior_decisions), true_share > 0.5)
 
 
 def fill_batch(key: chex.PRNGKey, values: VideoValues, labeled: chex.Array, *,
@@ -81,9 +89,7 @@ def fill_batch(key: chex.PRNGKey, values: VideoValues, labeled: chex.Array, *,
   return jax.lax.scan(pick, (~labeled, balance), None, length=batch_size)[1]
 
 
-@functools.partial(jax.jit, static_argnames="batch_size")
-def _select(key, state, pool, batch_size):
-  return fill_batch(key, video_values(state, pool), state.labeled, batch_size=batch_size)
+_fill_batch = jax.jit(fill_batch, static_argnames="batch_size")
 
 
 def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
@@ -91,4 +97,6 @@ def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
   """A batch by maximum conflict and label equality; needs `state.knowledge.prior`."""
   if state.knowledge.prior is None:
     raise ValueError("mcle needs state.knowledge.prior (selection.prior)")
-  return _select(key, state, pool, batch_size)
+  real = state.labeled.shape[0]  # padded videos come after
+  values = jax.tree.map(lambda leaf: leaf[:real], video_values(state, pool))
+  return _fill_batch(key, values, state.labeled, batch_size=batch_size)

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax.data.types import DataError, SearchResults
-from tal_jax.models import stage_wise, svm
-from tal_jax.pool import VideoPool
+from tal_jax.models import stage_wise, svm, svm_pool
+from tal_jax.pool import VideoPool, without_features
 
 PRIORS = ("search", "knowledge_source")
 _BACKGROUND_TIOU = 0.1  # proposals below it, with every truth, are background
@@ -27,8 +27,8 @@ _BACKGROUND_TIOU = 0.1  # proposals below it, with every truth, are background
 def from_knowledge_source(knowledge_source: VideoPool,
                           settings: stage_wise.Settings) -> svm.SvmParams:
   """The SVM of the attention module, trained on Knowledge-Source."""
-  start = stage_wise.init(knowledge_source.dim, 1)
-  return stage_wise.fit_attention(knowledge_source, settings, start.svm)[0]
+  y, _ = stage_wise.attention_labels(without_features(knowledge_source), settings)
+  return _fit(knowledge_source.features, y, knowledge_source.proposal_mask, settings)
 
 
 def draw_search_results(key: chex.PRNGKey, search: SearchResults, *, num_classes: int,
@@ -77,11 +77,20 @@ def from_search(key: chex.PRNGKey, search: SearchResults | None, knowledge_sourc
   if not len(results):
     raise DataError("mcle.prior='search': the search returned nothing. Raise "
                     "mcle.results_per_class or the number of search videos of the data source.")
-  _, overlaps = stage_wise.attention_labels(knowledge_source, settings)
+  _, overlaps = stage_wise.attention_labels(without_features(knowledge_source), settings)
   background = (overlaps.max(-1) < _BACKGROUND_TIOU) & knowledge_source.proposal_mask
-  x = jnp.concatenate([
-      jnp.asarray(search.features[results], jnp.float32),
-      jnp.asarray(knowledge_source.features, jnp.float32).reshape(-1, knowledge_source.dim)])
-  y = jnp.concatenate([jnp.ones(len(results)), -jnp.ones(background.size)])
-  mask = jnp.concatenate([jnp.ones(len(results), bool), background.ravel()])
-  return svm.fit(x, y, mask, c=settings.svm_c, loss=settings.svm_loss, tol=settings.svm_tol)[0]
+  found = jnp.asarray(search.features[results]).astype(knowledge_source.features.dtype)
+  num_rows = background.shape[1]
+  pad = -len(results) % num_rows  # the results stand in rows of videos of their own
+  found = jnp.pad(found, ((0, pad), (0, 0))).reshape(-1, num_rows, knowledge_source.dim)
+  real = (jnp.arange(len(results) + pad) < len(results)).reshape(-1, num_rows)
+  y = jnp.concatenate([jnp.ones(real.shape), -jnp.ones(background.shape)])
+  return _fit(jnp.concatenate([found, jnp.asarray(knowledge_source.features)]), y,
+              jnp.concatenate([real, background]), settings)
+
+
+def _fit(features: chex.Array, y: chex.Array, real: chex.Array,
+         settings: stage_wise.Settings) -> svm.SvmParams:
+  return svm_pool.fit(features, y, real, real, c=settings.svm_c, loss=settings.svm_loss,
+                      tol=settings.svm_tol, memory=svm_pool.empty_memory(*real.shape,
+                                                                         features.shape[-1]))[0]

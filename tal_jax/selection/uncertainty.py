@@ -16,6 +16,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from tal_jax import learner
 from tal_jax.learner import LearnerState
 from tal_jax.models import stage_wise
 from tal_jax.pool import VideoPool
@@ -54,16 +55,19 @@ def binary_entropy(confidence: chex.Array, mask: chex.Array) -> chex.Array:
   return (entropy * mask).sum(-1) / jnp.maximum(mask.sum(-1), 1)
 
 
-@jax.jit
 def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
   """The paper's histogram entropy of every video: [v]."""
-  return histogram_entropy(stage_wise.confidence(state.model, pool), pool.proposal_mask)
+  confidence = stage_wise.calibrated(state.model.platt, learner.decisions(state, pool))
+  return _histogram_entropy(confidence, pool.proposal_mask)
 
 
-@jax.jit
 def binary_scores(state: LearnerState, pool: VideoPool) -> chex.Array:
   """The mean binary entropy of every video: [v]."""
-  return binary_entropy(stage_wise.confidence(state.model, pool), pool.proposal_mask)
+  confidence = stage_wise.calibrated(state.model.platt, learner.decisions(state, pool))
+  return _binary_entropy(confidence, pool.proposal_mask)
+
+
+_histogram_entropy, _binary_entropy = jax.jit(histogram_entropy), jax.jit(binary_entropy)
 
 
 def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,

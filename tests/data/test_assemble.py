@@ -110,6 +110,28 @@ def test_storage(dtype, tolerance):
   assert small.search.features.dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("first_videos", [1, 64])
+def test_in_files(dtype, first_videos, tmp_path, monkeypatch):
+  """Selection and Testing stand in files, with the values that memory would hold."""
+  monkeypatch.setattr(lib, "_FIRST_VIDEOS", first_videos)
+  options = dict(name="n", encoder="mean", dtype=dtype)
+  wanted = lib.assemble(make(), **options)
+  got = lib.assemble(make(), storage=str(tmp_path / "new"), **options)
+  for name in ("selection", "testing"):
+    a, b = getattr(wanted, name), getattr(got, name)
+    assert isinstance(b.features, np.memmap) and b.features.filename.stem == name
+    for x, y in zip(a, b, strict=True):
+      np.testing.assert_array_equal(x, y)
+  assert not isinstance(got.knowledge_source.features, np.memmap)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(DataError, match="data.storage: cannot write"):
+    lib.assemble(make(), name="n", encoder="mean", storage=str(tmp_path / "file"))
+
+
 @pytest.mark.parametrize("options", [dict(encoder="max"), dict(normalize="x"), dict(dtype="int8")])
 def test_refuses(options):
   with pytest.raises(DataError, match="there are"):

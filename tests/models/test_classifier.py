@@ -43,6 +43,28 @@ def test_equals_scikit_learn():
     np.testing.assert_allclose(classifier.probability(params, x), model.predict_proba(x), atol=2e-3)
 
 
+def test_relative_gap_bounds_what_is_left():
+  x, labels = problem()
+  for c in (0.01, 1.0, 100.0):
+    model, optimum = reference(x, labels, c)
+    for max_iters, tol in ((1, 0.0), (4, 0.0), (100, 1e-4)):
+      params, info = classifier.fit(x, labels, num_classes=K, c=c, max_iters=max_iters, tol=tol)
+      # The bound holds for biases near the fit's; they are determined up to a constant.
+      shift = np.asarray(params.b) - model.intercept_
+      assert np.abs(shift - shift.mean()).max() < 10
+      value = objective(params.w, params.b, x, labels, c)
+      assert value - optimum <= (float(info.relative_gap) + 1e-6) * value
+    assert float(info.relative_gap) < 1e-2
+
+
+def test_relative_gap_by_hand():
+  # One class: softmax = 1, the loss is 0 and L = |W|^2 / 2, whose gradient is W.
+  start = classifier.ClassifierParams(jnp.asarray([[2.0]]), jnp.zeros(1))
+  _, info = classifier.fit(np.ones((3, 1), np.float32), np.zeros(3, int), num_classes=1,
+                           start=start, tol=1e-9)
+  assert float(info.relative_gap) == 0 and float(info.objective) == 0
+
+
 def test_init_is_uniform_and_probability_is_a_softmax():
   p = classifier.probability(classifier.init(D, K), jnp.ones((2, 3, D), jnp.float16))
   np.testing.assert_allclose(p, np.full((2, 3, K), 1 / K))
