@@ -19,20 +19,17 @@ from ml_collections import ConfigDict
 
 from experiments import tensorboard
 from experiments.reporter import Reporter
-from tal_jax import learner
+from tal_jax import devices, learner
 from tal_jax.data import sources
+from tal_jax.data.ground_truth import ground_truth
 from tal_jax.data.types import DataError, Dataset
-from tal_jax.metrics.average_precision import (
-  GroundTruth,
-  MeanAP,
-  Predictions,
-  detection_map,
-  ground_truth,
-)
+from tal_jax.metrics.attention_ap import attention_ap
+from tal_jax.metrics.average_precision import GroundTruth, MeanAP, Predictions
+from tal_jax.metrics.dense_map import dense_detection_map
 from tal_jax.models import stage_wise, svm
 from tal_jax.models.svm_problem import LOSSES
-from tal_jax.pool import pad
-from tal_jax.selection import NEEDS, SELECTION, gain, lal, lal_regression, lal_training, prior
+from tal_jax.pool import VideoPool, pad
+from tal_jax.selection import NEEDS, SELECTION, lal, lal_regression, lal_training, prior
 
 # Independent random streams of one seed.
 _LEARNER, _ORACLE, _PRIOR, _LAL = range(4)
@@ -103,27 +100,39 @@ class Context:
   knowledge: learner.Knowledge
   first: learner.LearnerState  # before any label; the same for every strategy
 
-  def evaluate(self, model: stage_wise.StageWiseParams) -> tuple[MeanAP, float, Predictions]:
-    """Detection mAP and attention AP on Testing, and the predictions behind the former."""
-    predictions = to_predictions(stage_wise.detect(model, self.data.testing, self.settings))
-    attention_ap = _attention_ap(model.svm, self.data.testing, self.settings)
-    return detection_map(self.truth, predictions), float(attention_ap), predictions
+  def evaluate(self, model: stage_wise.StageWiseParams
+               ) -> tuple[MeanAP, float, stage_wise.Detections]:
+    """Detection mAP and attention AP on Testing, and the detections behind them."""
+    testing = self.data.testing
+    detections = stage_wise.detect(model, testing, self.settings)
+    ap = _attention_ap(detections.segments, detections.decisions, detections.mask, testing.truths,
+                       testing.truth_mask)
+    detections = devices.to_host(detections)
+    result = dense_detection_map(self.truth, detections.segments, detections.scores,
+                                 detections.mask)
+    return result, float(ap), detections
 
-  def full_training(self) -> float:
-    """mAP of the model trained on every video of Selection with its true labels."""
+  def full_training(self, begun: learner.LearnerState) -> float:
+    """mAP of the model trained on every video of Selection with its true labels.
+
+    Args:
+      begun: trained on the first labels: where the training starts, which saves time and changes
+        the result within the tolerances only.
+    """
     pool = self.data.selection
     state, _ = learner.start(
-        self.first, pool, num_initial=pool.num_videos,
+        begun, pool, num_initial=len(self.data.ids.selection),
         annotate=learner.simulated_oracle(jax.random.key(0)))
     return self.evaluate(state.model)[0].average_map
 
 
-_attention_ap = jax.jit(gain.held_out_ap, static_argnames="settings")
+_attention_ap = jax.jit(attention_ap)
 
 
 def to_predictions(detections: stage_wise.Detections) -> Predictions:
   """Every kept segment with every class, as the official format lists them."""
-  scores, kept = np.asarray(detections.scores), np.asarray(detections.mask)
+  detections = devices.to_host(detections)
+  scores, kept = detections.scores, detections.mask
   video, rank = np.nonzero(kept)
   num_classes = scores.shape[-1]
   return Predictions(
@@ -139,8 +148,10 @@ def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter
   settings = model_settings(config)
   keys = jax.random.split(jax.random.key(config.data.seed + seed), 4)
   needs = {NEEDS[name] for name in config.strategies if name in NEEDS}
+  zero_shot = _prior(config, data, settings, keys[_PRIOR]) if "prior" in needs else None
   knowledge = learner.Knowledge(
-      prior=_prior(config, data, settings, keys[_PRIOR]) if "prior" in needs else None,
+      prior=zero_shot,
+      prior_decisions=None if zero_shot is None else stage_wise.decision(zero_shot, data.selection),
       lal=_lal(config, data, settings, keys[_LAL], seed, workdir, report)
       if "lal" in needs else None,
       testing=data.testing if "testing" in needs else None)
@@ -151,12 +162,19 @@ def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter
       annotate=learner.simulated_oracle(keys[_ORACLE], noise=config.oracle.noise,
                                         noise_sigma=config.oracle.noise_sigma),
       first=learner.init(keys[_LEARNER], data.selection, num_classes=len(data.classes),
-                         settings=settings, knowledge=knowledge))
+                         num_videos=len(data.ids.selection), settings=settings,
+                         knowledge=knowledge))
 
 
 def load_data(config: ConfigDict, seed: int, report: Reporter) -> Dataset:
-  """The data set of one seed, its pools on the device."""
-  data = sources.load(config.data.to_dict(), seed=seed, encoder=config.encoder,
+  """The data set of one seed, its pools on the devices unless they are memory-mapped files."""
+  options = config.data.to_dict()
+  if options["storage"]:
+    # Each process writes its own: a folder may be shared, or not.
+    process = f"_process_{jax.process_index()}" if jax.process_count() > 1 else ""
+    options["storage"] = str(
+        pathlib.Path(options["storage"]) / f"seed_{options['seed'] + seed}{process}")
+  data = sources.load(options, seed=seed, encoder=config.encoder,
                       progress=functools.partial(report.working, "loading videos"))
   report.say(f"seed {seed}: {data.name}: {data.knowledge_source.num_videos} Knowledge-Source, "
              f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
@@ -164,11 +182,20 @@ def load_data(config: ConfigDict, seed: int, report: Reporter) -> Dataset:
              f"{data.selection.dim} dimensions. {data.caption}")
   # The longest video's number of truths differs between seeds; one of a short series of sizes
   # keeps their shapes, and with them the compiled programs, the same.
-  return data._replace(**{
-      name: pad(jax.tree.map(jnp.asarray, pool), num_truths=stage_wise.bucket(
-          pool.truths.shape[1], smallest=16))
-      for name, pool in (("knowledge_source", data.knowledge_source),
-                         ("selection", data.selection), ("testing", data.testing))})
+  for name in ("knowledge_source", "selection", "testing"):
+    pool = getattr(data, name)
+    stays = name == "knowledge_source" or isinstance(pool.features, np.memmap)
+    put = _to_device if stays else devices.place
+    placed = pad(put(pool), num_truths=stage_wise.bucket(
+        pool.truths.shape[1], smallest=16))
+    data = data._replace(**{name: placed})  # one after the other: the host's copy goes
+  return data
+
+
+def _to_device(pool: VideoPool) -> VideoPool:
+  """On each process' first device; memory-mapped features stay where they are."""
+  return jax.tree.map(
+      lambda leaf: leaf if isinstance(leaf, np.memmap) else jnp.asarray(leaf), pool)
 
 
 def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:
@@ -182,8 +209,15 @@ def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:
 def _lal(config, data: Dataset, settings, key, seed: int, workdir: pathlib.Path,
          report: Reporter) -> lal.Selector:
   path = pathlib.Path(config.lal.artifact or workdir / "lal" / f"seed_{seed}.npz")
-  if config.lal.artifact or path.exists():
-    selector, quality = lal_regression.load(path, dim=data.selection.dim, encoder=config.encoder)
+
+  def read():
+    if config.lal.artifact or path.exists():
+      return lal_regression.load(path, dim=data.selection.dim, encoder=config.encoder)
+    return None
+
+  found = devices.from_writer(read)
+  if found:
+    selector, quality = found
     report.say(f"lal: read {path}. {quality}")
   else:
     selector, _ = train_lal(config, data, settings, key, path, report)
@@ -192,26 +226,38 @@ def _lal(config, data: Dataset, settings, key, seed: int, workdir: pathlib.Path,
 
 def train_lal(config: ConfigDict, data: Dataset, settings: stage_wise.Settings, key: Any,
               path: pathlib.Path, report: Reporter):
-  """Generates LAL's training set on Knowledge-Source, fits the regressor and saves it."""
+  """Generates LAL's training set on Knowledge-Source, fits the regressor and saves it.
+
+  The episodes stand in a file beside the artifact as they come, from which a killed run goes on.
+  """
   options = config.lal
+  file = episodes_file(path)
   try:
+    lal_regression.check_number(len(options.labeled_sizes) * options.episodes_per_size)
     episodes = lal_training.generate(
         key, data.knowledge_source, settings, labeled_sizes=tuple(options.labeled_sizes),
         episodes_per_size=options.episodes_per_size,
         extras_per_episode=options.extras_per_episode, num_bins=options.num_bins,
-        held_out_ratio=options.held_out_ratio, vmap_size=options.vmap_size,
-        progress=functools.partial(report.working, "training LAL"))
-    selector, quality = lal_regression.fit(
+        held_out_ratio=options.held_out_ratio, file=file,
+        progress=functools.partial(report.working, "training LAL: episode"))
+    # On one host: libraries on the hosts of a cluster may differ in the last bits.
+    selector, quality = devices.from_writer(lambda: lal_regression.fit(
         episodes, cs=tuple(options.cs), gamma_factors=tuple(options.gamma_factors),
-        epsilon=options.epsilon)
+        epsilon=options.epsilon))
   except ValueError as error:
     raise DataError(str(error)) from error
   if not episodes.converged.all():
     logging.warning("lal: %d of %d episodes have a retrained SVM that did not meet svm.tol",
                     (~episodes.converged).sum(), len(episodes.converged))
-  lal_regression.save(path, selector, quality, encoder=config.encoder)
+  if devices.is_writer():
+    lal_regression.save(path, selector, quality, encoder=config.encoder)
   report.say(f"lal: {quality}")
   return selector, quality
+
+
+def episodes_file(path: pathlib.Path) -> pathlib.Path:
+  """Where the episodes of the artifact `path` stand."""
+  return path.with_suffix(".episodes.jsonl")
 
 
 def lal_key(config: ConfigDict, seed: int) -> Any:

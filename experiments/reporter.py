@@ -1,4 +1,7 @@
-"""What a run says while it works: one progress bar with an ETA, and lines above it."""
+"""What a run says while it works: one progress bar with an ETA, and lines above it.
+
+Of several processes only the writer talks (`devices.is_writer`).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import sys
 
 from tqdm import tqdm
 
+from tal_jax import devices
+
 
 class Reporter:
   """Reports to stderr. `bar` counts learner steps; its postfix shows the work inside one."""
 
   def __init__(self, desc: str, *, counts_steps: bool = True):
+    self._talks = devices.is_writer()
     self.bar = tqdm(desc=desc, unit="step", dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
+                    disable=not self._talks,
                     bar_format=None if counts_steps else "{desc}: {elapsed}{postfix}")
 
   def say(self, text: str) -> None:
-    tqdm.write(text, file=sys.stderr)
+    if self._talks:
+      tqdm.write(text, file=sys.stderr)
 
   def expect_more(self, steps: int) -> None:
     """Sets the total to what is done plus `steps`."""

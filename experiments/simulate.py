@@ -16,10 +16,10 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context, plots, summary, tensorboard
+from experiments import cli, context, distributed, plots, summary, tensorboard
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir, write_json
-from tal_jax import learner
+from tal_jax import devices, learner
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.annotations import write_annotations
 from tal_jax.data.predictions import write_predictions
@@ -48,6 +48,13 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
         _run_seed(context.build(config, seed, directory.path, report), directory, report)
   rows = directory.all_rows()
   result = summary.summarise(rows)
+  if devices.is_writer():
+    _write_results(config, rows, result, directory)
+  return result
+
+
+def _write_results(config: ConfigDict, rows: list[dict[str, Any]], result: dict[str, Any],
+                   directory: Workdir) -> None:
   write_json(directory.path / "summary.json", result)
   write_json(directory.path / "comparisons.json", summary.comparisons(rows))
   caption = json.loads((directory.path / "data.json").read_text())["caption"]
@@ -55,29 +62,29 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
                         title=config.name.removesuffix(":default"), caption=caption)
   print(summary.table(rows, caption))
   print(f"curves: {directory.path / 'learning_curves.png'}")
-  return result
 
 
 def _run_seed(shared: context.Context, directory: Workdir, report: Reporter) -> None:
   config, data = shared.config, shared.data
-  write_json(directory.path / "data.json", {"name": data.name, "caption": data.caption,
-                                            "classes": list(data.classes)})
-  if shared.seed == 0:
-    write_annotations(directory.path / "ground_truth.json", data.testing_annotations)
-  total = data.selection.num_videos
+  if devices.is_writer():
+    write_json(directory.path / "data.json", {"name": data.name, "caption": data.caption,
+                                              "classes": list(data.classes)})
+    if shared.seed == 0:
+      write_annotations(directory.path / "ground_truth.json", data.testing_annotations)
+  total = len(data.ids.selection)
   num_initial = max(1, round(config.initial_ratio * total))
   budget = max(num_initial, round(config.budget_ratio * total))
   steps = 1 + math.ceil((budget - num_initial) / config.batch_size)
   # The seeds to come may have a few videos more or fewer.
   report.expect_more((config.seeds - shared.seed) * len(config.strategies) * steps)
-  full_map = shared.full_training()
+  start = learner.start(shared.first, data.selection, num_initial=num_initial,
+                        annotate=shared.annotate)
+  full_map = shared.full_training(start[0])
   if not full_map > 0:
     raise DataError(
         f"seed {shared.seed}: the model trained on every video has an mAP of 0 on Testing: there "
         "is no learning curve to measure. Are the proposals good enough (experiments.evaluate), "
         "and do Selection and Testing share classes?")
-  start = learner.start(shared.first, data.selection, num_initial=num_initial,
-                        annotate=shared.annotate)
   for name in config.strategies:
     _run_strategy(name, shared, start, full_map, budget, directory, report)
 
@@ -100,7 +107,8 @@ def _run_strategy(name: str, shared: context.Context,
     report.step(f"{name} goes on")
   events = tensorboard.Scalars(
       directory.path / "tensorboard" / f"{name}_seed_{shared.seed}",
-      directory.rows(name, shared.seed)) if shared.config.tensorboard else None
+      directory.rows(name, shared.seed)
+  ) if shared.config.tensorboard and devices.is_writer() else None
   pool = shared.data.selection
   while state is None or int(state.labeled.sum()) < budget:
     begin = time.perf_counter()
@@ -111,19 +119,20 @@ def _run_strategy(name: str, shared: context.Context,
       state, info = learner.step(
           state, pool, select=SELECTION[name], annotate=shared.annotate,
           batch_size=min(shared.config.batch_size, left))
-    result, attention_ap, predictions = shared.evaluate(state.model)
+    result, attention_ap, detections = shared.evaluate(state.model)
     seconds = time.perf_counter() - begin
     num_labeled = int(state.labeled.sum())
     row = {
         "strategy": name, "seed": shared.seed, "step": int(state.step),
-        "num_labeled": num_labeled, "labeled_ratio": num_labeled / pool.num_videos,
+        "num_labeled": num_labeled, "labeled_ratio": num_labeled / len(shared.data.ids.selection),
         "map": result.average_map, "map_ratio": result.average_map / full_map,
         "attention_ap": attention_ap, "seconds": round(seconds, 3),
         "map_at_50": float(result.mean_ap[0]), "full_map": full_map,
         "reached_tiou": info.reached_tiou, "duality_gap": float(info.fit.svm.duality_gap),
         "svm_converged": bool(info.fit.svm.converged), "is_last": num_labeled >= budget}
-    if row["is_last"] and (name, shared.seed) == (shared.config.strategies[0], 0):
-      write_predictions(directory.path / "predictions.json", predictions,
+    is_kept = row["is_last"] and (name, shared.seed) == (shared.config.strategies[0], 0)
+    if is_kept and devices.is_writer():
+      write_predictions(directory.path / "predictions.json", context.to_predictions(detections),
                         shared.data.ids.testing, shared.data.classes)
     chosen = [shared.data.ids.selection[i] for i in info.indices]
     directory.append(row, {"strategy": name, "seed": shared.seed, "step": row["step"],
@@ -143,6 +152,7 @@ def _is_finished(rows: list[dict[str, Any]]) -> bool:
 
 
 def main() -> None:
+  distributed.start_from_flags()
   config = _CONFIG.value
   run(config, _WORKDIR.value or pathlib.Path("runs") / config.name.replace(":", "_"))
 
@@ -152,5 +162,6 @@ if __name__ == "__main__":
       "config", None, "Configuration, e.g. configs/anet.py or configs/anet.py:smoke.")
   _WORKDIR = flags.DEFINE_string(
       "workdir", None, "Where to write, and to go on; default: runs/NAME_VARIANT.")
+  distributed.define_flags()
   flags.mark_flag_as_required("config")
   cli.run_main(main)

@@ -7,6 +7,9 @@
 
 A row stands before its checkpoint does. On a restart, the rows after the last good checkpoint of an
 unfinished run, or a row cut in the middle, are taken out again; the run then writes the same.
+
+Of several processes the writer alone (`devices.is_writer`) touches the directory, which the others
+need not see: they hold the same rows in memory.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import pathlib
 from typing import Any
 
+from tal_jax import devices
 from tal_jax.data.types import DataError
 
 _ROW_FILES = ("metrics.jsonl", "selections.jsonl")
@@ -30,8 +34,12 @@ class Workdir:
 
   def __init__(self, path: str | os.PathLike, config: dict[str, Any]):
     self.path = pathlib.Path(path)
+    self._rows = devices.from_writer(lambda: self._open(config))
+
+  def _open(self, config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Claims the directory for the configuration; the rows that are there."""
     if self.path.exists() and not self.path.is_dir():
-      raise DataError(f"--workdir={path} is a file: give a folder")
+      raise DataError(f"--workdir={self.path} is a file: give a folder")
     self.path.mkdir(parents=True, exist_ok=True)
     file = self.path / "config.json"
     config = json.loads(json.dumps(config))  # tuples become lists, as they are read back
@@ -39,10 +47,11 @@ class Workdir:
     if file.exists() and has_results:
       self._check_same(file, config)
     elif has_results:
-      raise DataError(f"--workdir={path} has results but no config.json: give another folder")
+      raise DataError(
+          f"--workdir={self.path} has results but no config.json: give another folder")
     else:
       write_json(file, config)
-    self._rows = {name: self._read(name) for name in _ROW_FILES}
+    return {name: self._read(name) for name in _ROW_FILES}
 
   def _check_same(self, file: pathlib.Path, config: dict[str, Any]) -> None:
     try:
@@ -87,6 +96,8 @@ class Workdir:
     """
     for name, row in zip(reversed(_ROW_FILES), (selection, metrics), strict=True):
       self._rows[name].append(row)
+      if not devices.is_writer():
+        continue
       with (self.path / name).open("a") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
         file.flush()
@@ -98,7 +109,9 @@ class Workdir:
       self._rows[name] = [row for row in self._rows[name]
                           if (row["strategy"], row["seed"]) != (strategy, seed)
                           or row["step"] <= last_step]
-      write_text(self.path / name, "".join(json.dumps(row) + "\n" for row in self._rows[name]))
+      if devices.is_writer():
+        write_text(self.path / name, "".join(
+            json.dumps(row) + "\n" for row in self._rows[name]))
 
   def checkpoints(self, strategy: str, seed: int) -> pathlib.Path:
     return self.path / "checkpoints" / f"seed_{seed}" / strategy

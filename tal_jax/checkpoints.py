@@ -3,6 +3,9 @@
 A checkpoint holds what changes from step to step (not the pool, nor the knowledge of the selection
 functions, which the experiment rebuilds) and a digest of it. A checkpoint that cannot be read, or
 whose digest differs, is reported and the one before it is used.
+
+It holds whole arrays, without the padding that some numbers of devices need: it is restored on any
+number of devices and processes. Of several processes the writer alone touches it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,15 +21,26 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from tal_jax import devices
 from tal_jax.learner import LearnerState
 
 _KEPT = 3  # the last one may be damaged, and the one before it
 
 
 def _saved(state: LearnerState) -> dict[str, Any]:
-  return {"step": state.step, "key": jax.random.key_data(state.key), "labeled": state.labeled,
+  """What is saved, on the host."""
+  tree = {"step": state.step, "key": jax.random.key_data(state.key), "labeled": state.labeled,
           "annotations": state.annotations, "annotation_mask": state.annotation_mask,
-          "model": state.model}
+          "model": state.model, "memory": state.memory}
+  return _with_videos(devices.to_host(tree), lambda leaf: leaf[:state.labeled.shape[0]])
+
+
+def _with_videos(tree: dict[str, Any], fn: Callable[[Any], Any]) -> dict[str, Any]:
+  """The tree with `fn` applied to the arrays that have an entry per video of the padded pool."""
+  memory = tree["memory"]
+  return tree | {
+      "annotations": fn(tree["annotations"]), "annotation_mask": fn(tree["annotation_mask"]),
+      "memory": memory._replace(decisions=fn(memory.decisions), curved=fn(memory.curved))}
 
 
 def _digest(tree: Any) -> str:
@@ -42,13 +57,22 @@ class Checkpoints:
 
   def __init__(self, directory: str | os.PathLike):
     self._directory = pathlib.Path(directory).resolve()
+    if not devices.is_writer():
+      self._manager = None
+      return
+    # Without the options orbax would wait for the other processes at every save.
+    alone = {"multiprocessing_options": ocp.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0})} if jax.process_count() > 1 else {}
     self._manager = ocp.CheckpointManager(
         self._directory, options=ocp.CheckpointManagerOptions(
-            max_to_keep=_KEPT, create=True, enable_async_checkpointing=False))
+            max_to_keep=_KEPT, create=jax.process_count() == 1, enable_async_checkpointing=False,
+            **alone))
 
   def save(self, state: LearnerState) -> None:
     """Writes a checkpoint for `state.step`; it counts only once it is complete."""
-    tree = jax.tree.map(np.asarray, _saved(state))
+    tree = _saved(state)
+    if not devices.is_writer():
+      return
     self._manager.save(int(state.step), args=ocp.args.Composite(
         state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave({"digest": _digest(tree)})))
 
@@ -58,28 +82,37 @@ class Checkpoints:
     Args:
       like: a state of the same run, which gives shapes, knowledge and settings.
     """
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    # An explicit sharding lets a checkpoint written on other devices be read here.
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(
-        np.shape(leaf), np.asarray(leaf).dtype, sharding=device), _saved(like))
+    target = jax.tree.map(np.zeros_like, _saved(like))
+    tree = devices.from_writer(lambda: self._read(target))
+    if tree is None:
+      return None
+    padded = like.annotations.shape[0]
+    tree = devices.local(_with_videos(tree, lambda leaf: devices.spread(leaf, length=padded)))
+    return like.replace(
+        step=tree["step"], key=jax.random.wrap_key_data(tree["key"]), labeled=tree["labeled"],
+        annotations=tree["annotations"], annotation_mask=tree["annotation_mask"],
+        model=tree["model"], memory=tree["memory"])
+
+  def _read(self, target: dict[str, Any]) -> dict[str, Any] | None:
+    """The arrays of the last good checkpoint, of the shapes of `target`."""
+    shapes = [leaf.shape for leaf in jax.tree.leaves(target)]
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
         restored = self._manager.restore(step, args=ocp.args.Composite(
             state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()))
         if _digest(restored["state"]) != restored["meta"]["digest"]:
           raise ValueError("its digest differs")
+        if [leaf.shape for leaf in jax.tree.leaves(restored["state"])] != shapes:
+          raise ValueError("its shapes are another configuration's")
       except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
         logging.warning("checkpoint %s is damaged (%s): using the one before it",
                         self._directory / str(step),
                         (str(error) or type(error).__name__).splitlines()[0])
         self._manager.delete(step)
         continue
-      tree = restored["state"]
-      return like.replace(
-          step=tree["step"], key=jax.random.wrap_key_data(tree["key"]), labeled=tree["labeled"],
-          annotations=tree["annotations"], annotation_mask=tree["annotation_mask"],
-          model=tree["model"])
+      return restored["state"]
     return None
 
   def close(self) -> None:
-    self._manager.close()
+    if self._manager:
+      self._manager.close()

@@ -49,6 +49,12 @@ def save(folder, first, steps):
   checkpoints.close()
 
 
+def save_one(folder, state):
+  checkpoints = lib.Checkpoints(folder)
+  checkpoints.save(state)
+  checkpoints.close()
+
+
 def restore(folder, first):
   checkpoints = lib.Checkpoints(folder)
   try:
@@ -163,6 +169,27 @@ def test_of_another_shape(first, tmp_path, warnings):
   save(tmp_path / "c", first, [0])
   other = learner.init(jax.random.key(0), pools.videos(12), num_classes=3)
   assert restore(tmp_path / "c", other) is None and len(warnings) == 1
+
+
+def test_without_the_padding_of_the_devices(tmp_path):
+  """Saved where 13 videos are padded to 16, restored where they are not, and back."""
+  def of_length(padded):
+    pool = pools.videos(padded)
+    return learner.init(jax.random.key(0), pool, num_classes=3, settings=pools.SETTINGS).replace(
+        labeled=jnp.zeros(13, bool))
+
+  state = of_length(16).replace(labeled=jnp.arange(13) % 2 == 0)
+  state = state.replace(
+      annotations=state.annotations.at[:13].set(7.0),
+      memory=state.memory._replace(decisions=state.memory.decisions.at[:13].set(-2.0)))
+  save_one(tmp_path / "c", state)
+  short = restore(tmp_path / "c", of_length(13))
+  np.testing.assert_array_equal(short.labeled, state.labeled)
+  assert short.annotations.shape[0] == 13 and (short.annotations == 7.0).all()
+  assert short.memory.decisions.shape[0] == 13 and (short.memory.decisions == -2.0).all()
+  save_one(tmp_path / "d", short)
+  again = restore(tmp_path / "d", of_length(16)).replace(knowledge=state.knowledge)
+  assert content(again) == content(state)
 
 
 def test_an_unfinished_write_is_not_a_checkpoint(first, tmp_path, warnings):
