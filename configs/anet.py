@@ -1,6 +1,6 @@
 """The paper's main experiment (Sec. 4, Fig. 3 left) on the embedded data set.
 
-    python -m experiments.simulate --config=configs/anet.py            3 min 40 s, 1.9 GiB
+    python -m experiments.simulate --config=configs/anet.py            3 minutes, 1.9 GiB
     python -m experiments.simulate --config=configs/anet.py:smoke      about 45 s, 1 seed, tiny
     python -m experiments.simulate --config=configs/anet.py:paper      the paper's counts, 1 seed
 
@@ -12,8 +12,8 @@ simulated.
 The paper reports 80 % of the full mAP at 35 % (LAL), 38 % (MCLE), 42 % (uncertainty) and 65 %
 (random) of the labels.
 
-On two cores of an Intel Xeon (2.3 GHz), three seeds, AULC with 95 % interval: random .64 +- .10,
-uncertainty .75 +- .05, MCLE .70 +- .06, LAL .79 +- .06; full-training mAP .113 to .142.
+On two cores of an Intel Xeon (2.3 GHz), three seeds, AULC with 95 % interval: random .64 +- .09,
+uncertainty .75 +- .04, MCLE .70 +- .05, LAL .76 +- .09; full-training mAP .113 to .142.
 Where this departs from the paper: pooled context beside the mean (`encoder`), since with mean
 pooling alone a part of an action looks like the whole and the curve is nearly flat; NMS before the
 top-k, and the settings marked [open] in configs/common.py. `:paper` has the paper's encoder, no
