@@ -138,24 +138,6 @@ def attention_labels(pool: VideoPool, settings: Settings) -> tuple[chex.Array, c
   return jnp.where(overlaps.max(-1) > settings.positive_tiou, 1.0, -1.0), overlaps
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def fit_attention(pool: VideoPool, settings: Settings, start: svm.SvmParams):
-  """Trains SVM and Platt on every proposal of the (labelled) pool.
-
-  Returns:
-    (SvmParams, PlattParams, SvmInfo, rows): `rows` are indices of the top-k [v, k], True where the
-    classifier may train on them [v, k], and their class [v, k].
-  """
-  y, overlaps = attention_labels(pool, settings)
-  flat_x, flat_y = pool.features.reshape(-1, pool.dim), y.ravel()
-  flat_mask = pool.proposal_mask.ravel()
-  params, info = svm.fit(flat_x, flat_y, flat_mask, c=settings.svm_c, loss=settings.svm_loss,
-                         tol=settings.svm_tol, init=start)
-  decisions = svm.decision(params, pool.features)
-  calibration = platt.fit(decisions.ravel(), flat_y, flat_mask)
-  return params, calibration, info, _classifier_rows(decisions, overlaps, pool, settings)
-
-
 def _classifier_rows(decisions, overlaps, pool: VideoPool, settings: Settings):
   """Indices of the top-k [v, k], which of them the classifier may train on, and their class."""
   indices, kept = attend(decisions, pool, settings)

@@ -6,8 +6,8 @@ y_i (x_i, 1); u = 1 - A theta, so that row i violates its margin where u_i > 0.
 
     P(theta) = |theta|^2 / 2 + c sum_i loss(u_i)     loss = max(0, u) or max(0, u)^2
 
-`svm_problem` holds P, its dual and the gap between them; `svm_solver` the method;
-`svm_preconditioner` what makes its linear systems cheap.
+`svm_problem` holds P, its dual and the gap between them; `svm_solver` the method for one problem;
+`svm_preconditioner` its Newton matrix; `svm_retrain` and `svm_batch` what is done for a batch.
 
 Source: the attention module of the paper, Sec. 3.1 ("a linear Support Vector Machine [17, 21]",
 [21] = LIBLINEAR); the paper gives neither the loss nor C.

@@ -1,8 +1,7 @@
-"""Preconditioners of the SVM's Newton systems (I + A' diag(weights) A) v = r.
+"""The SVM's Newton matrices I + A' diag(curvature) A, and their factors.
 
-Each takes the weights [b, n + m] and returns a function r -> M^-1 r on [b, d + 1]. A single
-problem affords its exact Newton matrix; a batch of enlarged problems shares the base problem's,
-corrected for each candidate's own rows. Notation as in `svm_problem`.
+A single problem affords its own; a batch of enlarged problems shares the base problem's
+(`svm_batch`). Notation as in `svm_problem`.
 
 Every factorisation is of one matrix at a time, a batch of them is a loop. jaxlib 0.10 splits a
 batched LAPACK call into tasks for the thread pool that it runs on, and waits for them: as many such

@@ -32,7 +32,7 @@ from tal_jax.models.svm_problem import (
 
 _CHUNK = 64  # candidates of one matrix product
 _MAX_BATCH_ITERS = 120  # a candidate that needs more is an ill-conditioned one
-_POLISH_ITERS = 16
+_POLISH_ITERS = 16  # of the base problem, to find a hinge's multipliers
 _SHARP = 50.0  # a row within 1 / (2 * 50) of the margin may be on it
 _NEAR = 100.0  # tolerances: a base problem as good as this is a start
 _SIGMA = 40.0  # see _sigma
@@ -150,7 +150,7 @@ def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
     return theta, start.multipliers, start.sigma, factor
   if is_start:
     polished, near = _polished(rows, theta, u, c, tol)
-    theta, alpha, _ = jax.lax.cond(near, lambda: polished, solved)
+    theta, alpha = jax.lax.cond(near, lambda: polished, lambda: solved()[:2])
   else:
     theta, alpha, _ = solved()
   sigma = _sigma(rows, alpha, c)
@@ -190,5 +190,4 @@ def _polished(rows: Rows, theta, u, c, tol):
       max_iters=_POLISH_ITERS, chunk_size=1)
   u = 1.0 - forward(rows, state.theta)
   alpha = dual_point(rows.real, u, state.multipliers[0], state.sigma, c, "hinge")
-  return ((state.theta, alpha, factor),
-          (state.best_gap <= _NEAR * tol * state.best_objective)[0])
+  return (state.theta, alpha), (state.best_gap <= _NEAR * tol * state.best_objective)[0]

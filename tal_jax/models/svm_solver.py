@@ -53,14 +53,14 @@ _MARGIN = 1e-6  # added to what removes them, so that rounding does not bring th
 
 class Start(NamedTuple):
   theta: chex.Array  # [b, d + 1]
-  multipliers: chex.Array  # [b, n + m]
+  multipliers: chex.Array  # [b, n]
   sigma: chex.Array  # [b]
 
 
 class State(NamedTuple):
   theta: chex.Array  # [b, d + 1]
-  violation: chex.Array  # [b, n + m], u
-  multipliers: chex.Array  # [b, n + m], lambda
+  violation: chex.Array  # [b, n], u
+  multipliers: chex.Array  # [b, n], lambda
   sigma: chex.Array  # [b]
   gradient: chex.Array  # [b, d + 1]
   slack: chex.Array  # [b], the gap without the gradient's part
@@ -78,7 +78,7 @@ def cold_start(rows: Rows, theta: chex.Array, c, loss: str) -> Start:
 
 
 def start_at(real: chex.Array, theta: chex.Array, c, loss: str) -> Start:
-  """`cold_start` of rows that are known by `real` [1, n + m] alone."""
+  """`cold_start` of rows that are known by `real` [1, n] alone."""
   sigma = jnp.asarray([2.0 * c if loss == "squared_hinge" else c], jnp.float32)
   return Start(theta, jnp.zeros_like(real), sigma)
 
@@ -140,10 +140,10 @@ def certify(real, state: State, u, alpha, dual_theta, c, loss: str, tol) -> Stat
   """Measures the gap at `state.theta` and keeps the best point so far.
 
   Args:
-    real: [b, n + m].
+    real: [b, n].
     state: `violation`, `gradient`, `slack` and the best point are what is written.
-    u: [b, n + m], 1 - A theta.
-    alpha: [b, n + m], `dual_point` at u.
+    u: [b, n], 1 - A theta.
+    alpha: [b, n], `dual_point` at u.
     dual_theta: [b, d + 1], A' alpha.
     c, loss, tol: as in `svm.fit`.
   """
@@ -180,9 +180,9 @@ def advance(real, state: State, step, product, c, loss: str, max_iters) -> State
   """Moves along a Newton step, or moves the multipliers where the inner problem is solved.
 
   Args:
-    real: [b, n + m].
+    real: [b, n].
     state: certified; problems that are finished stay.
-    step, product: [b, d + 1], [b, n + m]: the Newton step and A step.
+    step, product: [b, d + 1], [b, n]: the Newton step and A step.
     c, loss, max_iters: as in `svm.fit`.
 
   Returns:
@@ -218,7 +218,7 @@ def conjugate_gradients(forward, backward, curvature, rhs, precondition,
 
   Args:
     forward, backward: theta -> A theta and alpha -> A' alpha.
-    curvature: [b, n + m].
+    curvature: [b, n].
     rhs: [b, d + 1].
     precondition: r -> M^-1 r.
     loop: `jax.lax.while_loop`, or the same on the host where the operators cannot be traced.
