@@ -1,18 +1,24 @@
-"""Your own data: ActivityNet-format annotations and one feature file per video.
+"""Your own data: annotations and features in any of the formats that are about.
 
     python -m experiments.simulate --config=configs/files.py \
         --config.data.annotations=truth.json --config.data.features=features/ \
         --config.data.fps=25 --config.data.stride=16 --config.data.window=16
 
+The formats of annotations, features and proposals are detected, and the report says what each path
+was taken for; `data.annotations_format` and so on name one (tal_jax/data/formats lists them).
+Several annotation files (a subset each) or feature folders (RGB and flow, put side by side) are
+written with commas between.
+
 Row i of a feature file covers the frames [i * stride, i * stride + window) at `fps` frames per
-second; leave `fps` at 0 to read it from the field `fps` of each video. Everything is validated
-before anything runs; the report names every fault by file and video. Minutes and memory depend on
-your data: the features of all proposals are held in memory, 4 bytes a number (2 with
+second. What is left at 0 is what is stored with the features, else what their layout says, else the
+frame rate of each video in the annotations, stride 1 and window 1. Everything is validated before
+anything runs; the report names every fault by file and video. Minutes and memory depend on your
+data: the features of all proposals are held in memory, 4 bytes a number (2 with
 `data.dtype=float16`).
 
-Without `data.proposals` (an ActivityNet-format proposals JSON) sliding windows are drawn.
-`data.split.kind` is "class" (the paper's, Sec. 4.1: needs many classes), "subject" (needs a field
-`subject` in the annotations) or "list" (a JSON file of ids, `data.split.path`).
+Without `data.proposals` sliding windows are drawn. `data.split.kind` is "class" (the paper's,
+Sec. 4.1: needs many classes), "subject" (needs a field `subject` in the annotations) or "list" (a
+JSON file of ids, `data.split.path`).
 """
 
 from ml_collections import ConfigDict
@@ -26,15 +32,24 @@ def get_config(split: str = "class") -> ConfigDict:
   config.mcle.prior = "knowledge_source"  # real search results are not at hand
   data = config.data
   data.source = "files"
-  data.annotations = ""  # required
-  data.features = ""  # required: a folder of .npy or .npz, or one HDF5 file
-  data.fps, data.stride, data.window = 0.0, 1.0, 1.0
-  data.proposals = ""  # JSON; "" draws sliding windows
-  data.num_proposals = 0  # keep this many of the file per video; 0 means all
+  data.annotations = ""  # required: one file, or several with commas between
+  data.annotations_format = "auto"
+  data.features = ""  # required: a folder, one HDF5 file, or several with commas between
+  data.features_format = "auto"  # tsp, epic_slowfast, actionformer_* are not detected: name them
+  data.feature_key = ""  # the array's name inside .npz files or HDF5 groups
+  data.fps, data.stride, data.window = 0.0, 0.0, 0.0  # 0: see above
+  data.video_info = ""  # durations, where the annotations have none: csv video_id,duration[,fps]
+  data.background = False  # Kinetics: True takes the whole video, with the clip as its truth
+  data.label = ""  # EPIC-Kitchens: "verb" (the default) or "noun"
+  data.proposals = ""  # ActivityNet JSON, BMN, SSN or DAPs; "" draws sliding windows
+  data.proposals_format = "auto"
+  data.num_proposals = 0  # keep this many of the file per video, the best; 0 means all
   data.windows = ConfigDict({"shortest": 2.0, "longest": 0.0, "ratio": 1.4, "overlap": 0.75})
   data.allow_missing = False  # True: a video without features leaves the split, with a warning
-  splits = {"class": {"num_knowledge_classes": 50}, "subject": {"num_knowledge_subjects": 5},
-            "list": {"path": ""}}
+  subsets = {"knowledge_subset": "training", "selection_subset": "training",
+             "testing_subset": "validation"}  # spelled as in the annotations
+  splits = {"class": {"num_knowledge_classes": 50, **subsets},
+            "subject": {"num_knowledge_subjects": 5, **subsets}, "list": {"path": ""}}
   if split not in splits:
     raise ValueError(f"configs/files.py has no variant {split!r}: there are {', '.join(splits)}")
   data.split = ConfigDict({"kind": split, **splits[split]})

@@ -1,84 +1,96 @@
-"""Reading and writing of ActivityNet-format annotations.
+"""Annotations: reading and writing in any format, and what is asked of them.
 
-The format is `{"database": {id: {"subset": s, "duration": seconds, "annotations": [{"segment":
-[start, end], "label": name}, ...], ...}}, ...}`. Other fields of a video (fps, subject, url) are
-kept in `VideoAnnotation.extra`; other fields of the file (version, taxonomy) are not read.
-
-Two kinds of fault are kept apart. A structural one (no JSON, a missing field, a text where a
+Two kinds of fault are kept apart. A structural one (not the format, a missing field, a text where a
 number belongs, an id that occurs twice) makes the file unreadable: DataError, with all of them in
 one message. A fault of value (end before start, a segment outside its video) is read as it stands
 and left to tal_jax/data/validation.py, which reports it.
 
-Source: ActivityNet's evaluation kit, file format 1.3.
+The formats are in tal_jax/data/formats; whatever the format, times are float64 seconds, subsets are
+spelled as in the file, and `VideoAnnotation.extra` keeps the video's other fields. Fields of single
+truths (label_id, frames) are kept in `extra["annotation_fields"]`, a list in step with the truths.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import pathlib
+import re
 from collections import Counter
 from collections.abc import Container, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.types import Annotations, DataError, VideoAnnotation
+from tal_jax.data.formats import registry
+from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 
-_OWN_FIELDS = ("subset", "duration", "annotations")
-_SHOWN = 20  # faults that one error message lists; the rest is counted
+ANNOTATION_FIELDS = "annotation_fields"
+_FRAME_SEGMENT_FIELDS = ("segment(frames)", "segment_frame", "segment_frames")
+_FRAME_COUNT_FIELDS = ("frame", "duration_frame", "num_frames", "frames")
+_SUBSETS = {"train": "training", "val": "validation", "valid": "validation", "test": "testing"}
 
-
-class StructuralFault(NamedTuple):
-  """A place in the file that cannot be read."""
-
-  video_id: str  # "" where the fault is the file's
-  message: str
+Paths = str | os.PathLike | Iterable[str | os.PathLike]
 
 
-class _Members(list):
-  """The members of a JSON object as (key, value) pairs, so that repeated keys stay visible."""
+class Scan(NamedTuple):
+  """Annotations as far as they could be read."""
+
+  annotations: Annotations
+  faults: list[StructuralFault]
+  statements: list[str]  # what each file was read as
 
 
-def read_annotations(path: str | os.PathLike) -> Annotations:
+def read_annotations(path: Paths, *, format: str = registry.AUTO, **options: Any) -> Annotations:
   """Reads annotations, float64 seconds, videos in file order.
+
+  Args:
+    path: a file, or several that each hold other videos (say a file per subset).
+    format: see tal_jax/data/formats; "auto" detects it.
+    **options: of the format: `background`, `video_info`, `label`.
 
   Raises:
     DataError: the file cannot be read; the message names every structural fault in it.
   """
-  annotations, faults = scan(path)
+  readings = [registry.read(file, "annotations", format=format, **options)
+              for file in several(path)]
+  annotations, faults = _merge(readings)
   if faults:
-    lines = [f"  {fault.video_id or 'the file'}: {fault.message}" for fault in faults[:_SHOWN]]
-    if len(faults) > _SHOWN:
-      lines.append(f"  ... and {len(faults) - _SHOWN} more")
-    raise DataError(f"{path} is not in ActivityNet's format, {len(faults)} fault(s):\n"
-                    + "\n".join(lines) + "\nMend these entries or take them out of the file.")
+    raise DataError(f"{faults[0].video_id}: {faults[0].message}, and {len(faults) - 1} more")
   return annotations
 
 
-def scan(path: str | os.PathLike) -> tuple[Annotations, list[StructuralFault]]:
-  """Reads what can be read, and lists what cannot.
+def scan(path: Paths, *, format: str = registry.AUTO, **options: Any) -> Scan:
+  """Reads what can be read, and lists what cannot; the arguments are those of `read_annotations`.
 
-  A faulty annotation is left out of its video, a faulty video out of the result; of an id that
-  occurs twice the last entry stands. Each is in the list.
+  A faulty truth is left out of its video, a faulty video out of the result; of an id that occurs
+  twice the last entry stands. Each is in the list.
 
   Raises:
-    DataError: no such file, not JSON, or no `database`.
+    DataError: no such file, or another format.
   """
-  content = _as_dict(load_json(path))
-  if not isinstance(content, dict) or not isinstance(content.get("database"), _Members):
-    raise DataError(f"{path} has no 'database' object at its top level. ActivityNet's format is "
-                    '{"database": {id: {"subset", "duration", "annotations"}}}.')
-  faults, videos = [], {}
-  members = content["database"]
-  for video_id, count in Counter(key for key, _ in members).items():
-    if count > 1:
-      faults.append(StructuralFault(video_id, f"duplicate id, occurs {count} times in 'database'"))
-  for video_id, entry in members:
-    video = _video(video_id, _as_dict(entry), faults)
-    if video is not None:
-      videos[video_id] = video
-  return from_videos(videos.values()), faults
+  readings = [registry.read(file, "annotations", format=format, strict=False, **options)
+              for file in several(path)]
+  annotations, faults = _merge(readings)
+  return Scan(annotations, [x for reading in readings for x in reading.faults] + faults,
+              [reading.statement for reading in readings])
+
+
+def write_annotations(path: str | os.PathLike, annotations: Annotations, *,
+                      format: str = "activitynet") -> None:
+  """Writes annotations; "activitynet", the default, is read back exactly."""
+  registry.write(path, "annotations", annotations, format=format)
+
+
+def several(path: Paths) -> list[str | os.PathLike]:
+  """One path, several, or several in a text with commas between, as a list.
+
+  A text that names something that exists is one path, commas and all.
+  """
+  if isinstance(path, os.PathLike):
+    return [path]
+  if isinstance(path, str):
+    parts = [part.strip() for part in path.split(",") if part.strip()]
+    return [path] if len(parts) < 2 or os.path.exists(path) else parts
+  return list(path)
 
 
 def from_videos(videos: Iterable[VideoAnnotation]) -> Annotations:
@@ -112,79 +124,68 @@ def find_id(video_id: str, names: Container[str]) -> str | None:
   return None
 
 
-def write_annotations(path: str | os.PathLike, annotations: Annotations) -> None:
-  """Writes annotations so that `read_annotations` gives them back exactly."""
-  database = {
-      video_id: {
-          "subset": video.subset, "duration": float(video.duration), **video.extra,
-          "annotations": [{"segment": [float(start), float(end)], "label": label}
-                          for (start, end), label in zip(video.segments, video.labels,
-                                                         strict=True)]}
-      for video_id, video in annotations.videos.items()}
-  pathlib.Path(path).write_text(json.dumps({"version": "tal_jax", "database": database}),
-                                encoding="utf-8")
+def same_subset(a: str, b: str) -> bool:
+  """Whether two names of a subset differ in spelling alone: Validation, validation, val."""
+  return subset_key(a) == subset_key(b)
 
 
-def load_json(path: str | os.PathLike) -> Any:
-  """JSON with objects as lists of (key, value) pairs, see `plain`.
+def subset_key(name: str) -> str:
+  """One spelling for all of a subset: "training", "validation", "testing", else lower case."""
+  name = name.strip().lower().removesuffix("_subset").removesuffix(" set")
+  return _SUBSETS.get(name, name)
 
-  Raises:
-    DataError: the file is missing or is not JSON.
+
+def subset_of_file(path: str | os.PathLike) -> str:
+  """The subset that a file's name tells of, for formats with a file per subset.
+
+  "training", "validation" or "testing", else the name without its suffix.
   """
-  try:
-    text = pathlib.Path(path).read_text(encoding="utf-8")
-  except OSError as error:
-    raise DataError(f"cannot read {path}: {error.strerror}") from error
-  except UnicodeDecodeError as error:
-    raise DataError(f"{path} is not a text file in UTF-8: {error}") from error
-  try:
-    return json.loads(text, object_pairs_hook=_Members)
-  except json.JSONDecodeError as error:
-    raise DataError(f"{path} is not JSON: {error}. Is the file complete?") from error
+  stem = os.path.splitext(os.path.basename(path))[0]
+  words = [_SUBSETS.get(word, word) for word in re.split(r"[^a-z]+", stem.lower())]
+  return next((word for word in words if word in _SUBSETS.values()), stem)
 
 
-def plain(value: Any) -> Any:
-  """Ordinary dictionaries and lists; of a repeated key the last value stands."""
-  if isinstance(value, _Members):
-    return {key: plain(x) for key, x in value}
-  return [plain(x) for x in value] if isinstance(value, list) else value
+def frame_rate(video: VideoAnnotation) -> float | None:
+  """Frames per second by the file: its field `fps`, else its number of frames / the duration.
+
+  None where neither is a positive number.
+  """
+  fps = video.extra.get("fps")
+  if fps is not None:
+    return float(fps) if _is_positive(fps) else None
+  count = next((video.extra[name] for name in _FRAME_COUNT_FIELDS if name in video.extra), None)
+  if _is_positive(count) and _is_positive(video.duration):
+    return count / video.duration
+  return None
 
 
-def _as_dict(value: Any) -> Any:
-  return dict(value) if isinstance(value, _Members) else value
+def frame_segments(video: VideoAnnotation) -> np.ndarray | None:
+  """The truths in frames, [t, 2] float64, where the file gives them beside the seconds, else None.
+
+  Nothing is computed with them: they are a cross-check. A truth without them is NaN.
+  """
+  entries = video.extra.get(ANNOTATION_FIELDS)
+  if not entries:
+    return None
+  frames = np.full((len(entries), 2), np.nan)
+  for row, entry in zip(frames, entries, strict=True):
+    value = next((entry[name] for name in _FRAME_SEGMENT_FIELDS if name in entry), None)
+    if isinstance(value, list) and len(value) == 2 and all(map(_is_finite, value)):
+      row[:] = value
+  return frames if np.isfinite(frames).any() else None
 
 
-def _video(video_id: str, entry: Any, faults: list[StructuralFault]) -> VideoAnnotation | None:
-  """One video; what is wrong with it is appended to `faults`."""
-  def fault(message):
-    faults.append(StructuralFault(video_id, message))
-
-  if not isinstance(entry, dict):
-    return fault("is not an object")
-  missing = [name for name in _OWN_FIELDS if name not in entry]
-  if missing:
-    return fault(f"lacks the field(s) {', '.join(missing)}")
-  if not isinstance(entry["subset"], str):
-    return fault("'subset' is not a text")
-  if not _is_number(entry["duration"]):
-    return fault("'duration' is not a number")
-  if not isinstance(entry["annotations"], list) or isinstance(entry["annotations"], _Members):
-    return fault("'annotations' is not a list")
-  segments, labels = [], []
-  for i, item in enumerate(map(_as_dict, entry["annotations"])):
-    segment = item.get("segment") if isinstance(item, dict) else None
-    if not (isinstance(segment, list) and len(segment) == 2 and all(map(_is_number, segment))):
-      fault(f"annotations[{i}] has no 'segment' of two numbers")
-    elif not isinstance(item.get("label"), str):
-      fault(f"annotations[{i}] has no text 'label'")
-    else:
-      segments.append(segment)
-      labels.append(item["label"])
-  extra = {key: plain(value) for key, value in entry.items() if key not in _OWN_FIELDS}
-  return VideoAnnotation(
-      video_id=video_id, subset=entry["subset"], duration=float(entry["duration"]),
-      segments=np.asarray(segments, np.float64).reshape(-1, 2), labels=tuple(labels), extra=extra)
+def _merge(readings: list[registry.Reading]) -> tuple[Annotations, list[StructuralFault]]:
+  counts = Counter(video_id for reading in readings for video_id in reading.value.videos)
+  faults = [StructuralFault(video_id, f"duplicate id, in {count} annotation files")
+            for video_id, count in counts.items() if count > 1]
+  return from_videos(x for reading in readings for x in reading.value.videos.values()), faults
 
 
-def _is_number(value: Any) -> bool:
-  return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_finite(value: Any) -> bool:
+  return (isinstance(value, int | float) and not isinstance(value, bool)
+          and bool(np.isfinite(value)))
+
+
+def _is_positive(value: Any) -> bool:
+  return _is_finite(value) and value > 0

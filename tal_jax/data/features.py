@@ -1,31 +1,164 @@
-"""Frame-level features on disk: a folder with one file per video, or one HDF5 file.
+"""Frame-level features on disk: which videos there are, their arrays, and the time of their rows.
 
-Layouts, all [T, d] with time first:
-  folder/ID.npy          the array
-  folder/ID.npz          the array under `key`, else under "feats", else the only one
-  file.h5                f[ID], or f[ID][key] (ActivityNet's C3D: f["v_" + id]["c3d_features"])
-An id may stand with or without the prefix `v_`. Every read is a new one: nothing is cached, so a
-data set larger than the memory streams through.
+A `FeatureStore` is one or several parts (RGB and flow, say), each a folder or a file in one of the
+layouts of tal_jax/data/formats; the arrays of the parts stand side by side, [T, d1 + d2]. An id may
+stand with or without the prefix `v_`. Every read is a new one: nothing is cached, so a data set
+larger than the memory streams through.
+
+Time: row i covers the samples [i * stride, i * stride + window) at fps samples per second, see
+`TimeGrid`; `row_index` and `row_time` convert.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
-import pathlib
-import zipfile
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.annotations import find_id
+from tal_jax.data import arrays
+from tal_jax.data.annotations import Paths, find_id, frame_rate, several
+from tal_jax.data.formats import registry
 from tal_jax.data.types import Annotations, DataError, FrameFeatures, TimeGrid
 
-_DEFAULT_KEY = "feats"
-_HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-_FILE_SUFFIXES = (".npy", ".npz")
+_ROWS_APART = 2  # by which the parts of a video may differ; the longer ones are cut
+
+
+class Layout(NamedTuple):
+  """What a format says of its time grid; None where it does not say."""
+
+  fps: float | None = None
+  stride: float | None = None
+  window: float | None = None
+  rescaled: bool = False  # the rows are spread evenly over the video, however long it is
+
+
+class Rescaled(NamedTuple):
+  """The time of rows that are spread evenly over a video."""
+
+  duration: float  # seconds
+
+  def grid(self, num_rows: int) -> TimeGrid:
+    return TimeGrid(fps=num_rows / self.duration)
+
+
+class Part(NamedTuple):
+  """One folder or file of features."""
+
+  path: str
+  places: Mapping[str, arrays.Place]  # by stored name
+  duplicates: Mapping[str, tuple[str, ...]] = {}  # id that two files claim -> all of them
+  layout: Layout = Layout()
+  key: str | None = None  # the array's name inside .npz files or HDF5 groups
+  grids: Mapping[str, TimeGrid] = {}  # that are stored beside the arrays, by stored name
+  faults: Mapping[str, str] = {}  # why a video has none, where the folder says so
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureStore:
+  """Features by video id; made by `open_store`."""
+
+  parts: tuple[Part, ...]
+  grids: Mapping[str, TimeGrid | Rescaled] = dataclasses.field(default_factory=dict)
+  statement: str = ""  # what the parts were read as
+
+  @property
+  def path(self) -> str:
+    return " + ".join(part.path for part in self.parts)
+
+  @functools.cached_property
+  def files(self) -> Mapping[str, tuple[arrays.Place, ...]]:
+    """Places by stored name (that of the first part), of the videos that all parts have."""
+    first, *others = self.parts
+    names = {name: [find_id(name, part.places) for part in others] for name in first.places}
+    return {name: (first.places[name], *(part.places[other] for part, other in
+                                         zip(others, found, strict=True)))
+            for name, found in names.items() if None not in found}
+
+  @property
+  def duplicates(self) -> dict[str, tuple[str, ...]]:
+    """Ids that two files of a part claim, and the files; the first is the one read."""
+    return {name: places for part in self.parts for name, places in part.duplicates.items()}
+
+  def ids(self) -> tuple[str, ...]:
+    """Names as stored, sorted."""
+    return tuple(sorted(self.files))
+
+  def why_missing(self, video_id: str) -> str:
+    """For messages, why a video has no features, "" if nothing is known."""
+    for part in self.parts:
+      if video_id in part.faults:
+        return part.faults[video_id]
+    lacking = [part.path for part in self.parts if find_id(video_id, part.places) is None]
+    return f"only {' and '.join(lacking)} lack(s) it" if len(lacking) < len(self.parts) else ""
+
+  def where(self, video_id: str) -> str:
+    """The place of a video's features, for messages."""
+    return " + ".join(str(place) for place, _ in self._sources(video_id))
+
+  def shape(self, video_id: str) -> tuple[int, ...]:
+    """The shape of what `load` gives, from the files' headers.
+
+    Raises:
+      DataError: no such video, not readable, or its parts do not fit together.
+    """
+    shapes = [arrays.shape(place, part.key) for place, part in self._sources(video_id)]
+    if len(shapes) == 1:
+      return shapes[0]
+    self._check_parts(video_id, shapes)
+    return min(rows for rows, _ in shapes), sum(width for _, width in shapes)
+
+  def load(self, video_id: str) -> FrameFeatures:
+    """Reads one video.
+
+    Raises:
+      DataError: no such video, not readable, not two-dimensional, its parts do not fit together, or
+        its rate is not known.
+    """
+    values = [arrays.values(place, part.key) for place, part in self._sources(video_id)]
+    self._check_parts(video_id, [x.shape for x in values])
+    name = find_id(video_id, self.grids)
+    if name is None:
+      raise DataError(f"{video_id}: the frame rate of the features is not known. Set data.fps, or "
+                      "give the video a field 'fps' in the annotation file.")
+    rows = min(map(len, values))
+    whole = (values[0] if len(values) == 1
+             else np.concatenate([x[:rows] for x in values], axis=1))
+    grid = self.grids[name]
+    return FrameFeatures(whole, grid.grid(rows) if isinstance(grid, Rescaled) else grid)
+
+  __call__ = load  # a store is the `features` of RawData
+
+  def _sources(self, video_id: str) -> list[tuple[arrays.Place, Part]]:
+    name = find_id(video_id, self.files)
+    if name is None:
+      why = self.why_missing(video_id)
+      raise DataError(f"{video_id} has no features in {self.path}" + (f": {why}" if why else ""))
+    return list(zip(self.files[name], self.parts, strict=True))
+
+  def _check_parts(self, video_id: str, shapes: list[tuple[int, ...]]) -> None:
+    if any(len(shape) != 2 for shape in shapes):
+      raise DataError(f"{self.where(video_id)} has the shape {', '.join(map(str, shapes))}; "
+                      "features are [T, d], one row per time step.")
+    rows = [shape[0] for shape in shapes]
+    if max(rows) - min(rows) > _ROWS_APART:
+      raise DataError(f"{video_id}: the parts have {', '.join(map(str, rows))} rows "
+                      f"({self.where(video_id)}). Up to {_ROWS_APART} more are cut off; these are "
+                      "of different videos or strides.")
+
+
+def row_index(times: np.ndarray | float, grid: TimeGrid) -> np.ndarray:
+  """The (fractional) row whose centre stands at a time: (t * fps - window / 2) / stride."""
+  return (np.asarray(times, np.float64) * grid.fps - 0.5 * grid.window) / grid.stride
+
+
+def row_time(rows: np.ndarray | float, grid: TimeGrid) -> np.ndarray:
+  """The time of a row's centre, seconds; the inverse of `row_index`."""
+  return (np.asarray(rows, np.float64) * grid.stride + 0.5 * grid.window) / grid.fps
 
 
 def time_grids(annotations: Annotations, *, fps: float | None, stride: float,
@@ -34,123 +167,89 @@ def time_grids(annotations: Annotations, *, fps: float | None, stride: float,
 
   Args:
     annotations: the videos.
-    fps: samples per second; None reads each video's own field `fps` in the annotation file.
+    fps: samples per second; None takes each video's own, see `frame_rate`.
     stride: samples from one row to the next.
     window: samples that one row covers.
 
   Returns:
-    Grids by video id. A video whose rate is not known (no `fps`, or not a positive number) has
-    none; validation reports it.
+    Grids by video id. A video whose rate is not known has none; validation reports it.
 
   Raises:
     DataError: a rate, stride or window that is not positive.
   """
-  for name, value in (("fps", 1.0 if fps is None else fps), ("stride", stride),
-                      ("window", window)):
-    if not _is_positive(value):
-      raise DataError(f"data.{name} = {value}: it must be a positive number.")
-  rates = {video_id: video.extra.get("fps") if fps is None else fps
+  check_grid(fps=fps, stride=stride, window=window)
+  rates = {video_id: frame_rate(video) if fps is None else float(fps)
            for video_id, video in annotations.videos.items()}
-  return {video_id: TimeGrid(float(rate), float(stride), float(window))
-          for video_id, rate in rates.items() if _is_positive(rate)}
+  return {video_id: TimeGrid(rate, float(stride), float(window))
+          for video_id, rate in rates.items() if rate is not None}
 
 
-@dataclasses.dataclass(frozen=True)
-class FeatureStore:
-  """Features by video id; made by `open_store`.
-
-  `duplicates` maps an id that two files claim to all of them; the first is the one read.
-  """
-
-  path: pathlib.Path
-  files: Mapping[str, pathlib.Path]  # stored name -> file
-  duplicates: Mapping[str, tuple[str, ...]]
-  grids: Mapping[str, TimeGrid]
-  key: str | None
-
-  def ids(self) -> tuple[str, ...]:
-    """Names as stored, sorted."""
-    return tuple(sorted(self.files))
-
-  def where(self, video_id: str) -> str:
-    """The place of a video's features, for messages."""
-    name = self._name(video_id)
-    file = self.files[name]
-    return f"{file}[{name}]" if _is_hdf5(file) else str(file)
-
-  def shape(self, video_id: str) -> tuple[int, ...]:
-    """The array's shape, read from the file's header."""
-    return self._read(video_id, shape_only=True)
-
-  def __call__(self, video_id: str) -> FrameFeatures:
-    """Reads one video.
-
-    Raises:
-      DataError: no such video, not readable, not two-dimensional, or its rate is not known.
-    """
-    values = self._read(video_id, shape_only=False)
-    if values.ndim != 2:
-      raise DataError(f"{self.where(video_id)} has the shape {values.shape}; features are [T, d], "
-                      "one row per time step.")
-    if video_id not in self.grids:
-      raise DataError(f"{video_id}: the frame rate of the features is not known. Set data.fps, or "
-                      "give the video a field 'fps' in the annotation file.")
-    return FrameFeatures(values, self.grids[video_id])
-
-  def _name(self, video_id: str) -> str:
-    name = find_id(video_id, self.files)
-    if name is None:
-      raise DataError(f"{video_id} has no features in {self.path}")
-    return name
-
-  def _read(self, video_id: str, *, shape_only: bool) -> Any:
-    where = self.where(video_id)
-    name = self._name(video_id)
-    file = self.files[name]
-    read = _read_hdf5 if _is_hdf5(file) else _READERS[file.suffix]
-    try:
-      value = read(file, name, self.key, shape_only)
-    except DataError as error:
-      raise DataError(f"{where}: {error}") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-      raise DataError(f"{where} cannot be read ({error}). Is the file complete, and are its values "
-                      "plain numbers?") from error
-    if not shape_only and not np.issubdtype(value.dtype, np.number):
-      raise DataError(f"{where} holds {value.dtype}, not numbers")
-    return value
+def check_grid(**values: Any) -> None:
+  """DataError for a setting of the time grid that is given and not a positive number."""
+  for name, value in values.items():
+    if value is not None and not (isinstance(value, int | float) and not isinstance(value, bool)
+                                  and math.isfinite(value) and value > 0):
+      raise DataError(f"data.{name} = {value}: it must be a positive number.")
 
 
-def open_store(path: str | os.PathLike, *, grids: Mapping[str, TimeGrid],
-               key: str | None = None) -> FeatureStore:
-  """Opens a folder of .npy and .npz files, or one HDF5 file.
+def open_store(path: Paths, *, grids: Mapping[str, TimeGrid] | None = None, key: str | None = None,
+               format: str = registry.AUTO) -> FeatureStore:
+  """Opens features in any format; several paths are put side by side, in their order.
 
   Args:
-    path: the folder or file.
-    grids: time grid per video id, see `time_grids`.
+    path: folder or file, several, or several in a text with commas between.
+    grids: time grid per video id; None: those that the files have. `with_time` gives all.
     key: the array's name inside an .npz file or an HDF5 group.
+    format: a format's name; "auto" detects each path's.
 
   Raises:
-    DataError: nothing to read at `path`.
+    DataError: nothing to read at a path.
   """
-  path = pathlib.Path(path)
-  if path.is_dir():
-    found = [(file.stem, file) for file in sorted(path.iterdir())
-             if file.suffix in _FILE_SUFFIXES]
-    if not found:
-      raise DataError(f"{path} holds no .npy or .npz file. data.features is a folder with one file "
-                      "per video, ID.npy, or one HDF5 file.")
-  elif path.is_file() and _is_hdf5(path):
-    found = [(name, path) for name in _hdf5_names(path)]
+  readings = [registry.read(file, "features", format=format, key=key) for file in several(path)]
+  parts = tuple(part for reading in readings for part in reading.value.parts)
+  if grids is None:
+    grids = {name: grid for part in reversed(parts) for name, grid in part.grids.items()}
+  return FeatureStore(parts, grids, "\n".join(reading.statement for reading in readings))
+
+
+def with_time(store: FeatureStore, annotations: Annotations, *, fps: float | None = None,
+              stride: float | None = None, window: float | None = None) -> FeatureStore:
+  """The store with the time grids of all annotated videos; its statement says where from.
+
+  Each of fps, stride and window is the one given, else the one stored with the features, else the
+  layout's, else the video's own frame rate, stride 1 and window 1. Rows that the layout spreads
+  over the video are taken so unless something is given.
+
+  Raises:
+    DataError: a number that is not positive, or parts whose layouts disagree.
+  """
+  given = {"fps": fps, "stride": stride, "window": window}
+  check_grid(**given)
+  layouts = {part.layout for part in store.parts}
+  if len(layouts) > 1 and None in given.values():
+    raise DataError(f"{store.path}: the layouts of these parts have different time grids. Give "
+                    "data.fps, data.stride and data.window, one for all.")
+  layout = store.parts[0].layout
+  grids: dict[str, TimeGrid | Rescaled] = {}
+  if layout.rescaled and not any(given.values()):
+    grids = {key: Rescaled(video.duration) for key, video in annotations.videos.items()
+             if math.isfinite(video.duration) and video.duration > 0}
+    said = "rows spread evenly over each video"
   else:
-    raise DataError(f"{path} is neither a folder nor an HDF5 file ({', '.join(_HDF5_SUFFIXES)}). "
-                    "data.features names a folder with one file per video, or one HDF5 file.")
-  files: dict[str, pathlib.Path] = {}
-  claims: dict[str, list[str]] = {}
-  for name, file in found:
-    files.setdefault(name, file)
-    claims.setdefault(name.removeprefix("v_"), []).append(name if _is_hdf5(file) else file.name)
-  duplicates = {name: tuple(places) for name, places in claims.items() if len(places) > 1}
-  return FeatureStore(path, files, duplicates, grids, key)
+    number_stored = 0
+    for key, video in annotations.videos.items():
+      own = _stored_grid(store, key)
+      number_stored += own is not None
+      values = [next((x for x in (given[field], own and getattr(own, field),
+                                  getattr(layout, field), default) if x is not None), None)
+                for field, default in (("fps", frame_rate(video)), ("stride", 1.0),
+                                       ("window", 1.0))]
+      if None not in values:
+        grids[key] = TimeGrid(*map(float, values))
+    said = ", ".join(_origin(field, given[field], number_stored, getattr(layout, field))
+                     for field in TimeGrid._fields)
+  statement = f"{store.statement}\ntime grid: {said}".strip()
+  return dataclasses.replace(store, grids=grids, statement=statement)
 
 
 def unused(store: FeatureStore, video_ids: Iterable[str]) -> tuple[str, ...]:
@@ -159,84 +258,25 @@ def unused(store: FeatureStore, video_ids: Iterable[str]) -> tuple[str, ...]:
   return tuple(name for name in store.ids() if name not in used)
 
 
-def _read_npy(file, name, key, shape_only):
-  del name, key
-  if shape_only:
-    with open(file, "rb") as stream:
-      return _header_shape(stream)
-  return np.load(file, allow_pickle=False)
+def write_features(path: str | os.PathLike, items: Iterable[tuple[str, FrameFeatures]], *,
+                   format: str = "folder") -> None:
+  """Writes features video by video: "folder" (ID.npy) or "hdf5" (one file), with their grids."""
+  registry.write(path, "features", items, format=format)
 
 
-def _read_npz(file, name, key, shape_only):
-  del name
-  if shape_only:
-    with zipfile.ZipFile(file) as archive:
-      keys = [member.removesuffix(".npy") for member in archive.namelist()]
-      with archive.open(_choose(keys, key) + ".npy") as stream:
-        return _header_shape(stream)
-  with np.load(file, allow_pickle=False) as archive:
-    return archive[_choose(list(archive.keys()), key)]
+def _stored_grid(store: FeatureStore, video_id: str) -> TimeGrid | None:
+  for part in store.parts:
+    name = find_id(video_id, part.grids)
+    if name is not None:
+      return part.grids[name]
+  return None
 
 
-def _read_hdf5(file, name, key, shape_only):
-  h5py = _h5py()
-  with h5py.File(file, "r") as root:
-    item = root[name]
-    if isinstance(item, h5py.Group):
-      item = item[_choose(list(item.keys()), key)]
-    if isinstance(item, h5py.Group):
-      raise DataError("is a group of groups; expected one dataset per video")
-    return item.shape if shape_only else item[()]
-
-
-_READERS = {".npy": _read_npy, ".npz": _read_npz}
-
-
-def _header_shape(stream) -> tuple[int, ...]:
-  version = np.lib.format.read_magic(stream)
-  read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-          else np.lib.format.read_array_header_2_0)
-  return read(stream)[0]
-
-
-def _choose(keys: list[str], key: str | None) -> str:
-  """The array to read among several: the named one, else "feats", else the only one."""
-  if key is not None:
-    if key in keys:
-      return key
-    raise DataError(f"has no array {key!r}, only {', '.join(sorted(keys)) or 'none'}")
-  if _DEFAULT_KEY in keys:
-    return _DEFAULT_KEY
-  if len(keys) == 1:
-    return keys[0]
-  raise DataError(f"holds {len(keys)} arrays ({', '.join(sorted(keys)[:5])}); name one with "
-                  "data.feature_key")
-
-
-def _hdf5_names(path: pathlib.Path) -> list[str]:
-  try:
-    with _h5py().File(path, "r") as root:
-      names = sorted(root.keys())
-  except OSError as error:
-    raise DataError(f"{path} is not a readable HDF5 file: {error}") from error
-  if not names:
-    raise DataError(f"{path} holds no dataset")
-  return names
-
-
-def _h5py():
-  """h5py is needed for HDF5 alone, so it is imported where it is used."""
-  try:
-    import h5py
-  except ImportError as error:
-    raise DataError("reading HDF5 needs h5py: pip install h5py") from error
-  return h5py
-
-
-def _is_hdf5(file: pathlib.Path) -> bool:
-  return file.suffix.lower() in _HDF5_SUFFIXES
-
-
-def _is_positive(value: Any) -> bool:
-  return (isinstance(value, int | float) and not isinstance(value, bool)
-          and math.isfinite(value) and value > 0)
+def _origin(field: str, given: float | None, number_stored: int, layout: float | None) -> str:
+  if given is not None:
+    return f"{field} {given:g} as given"
+  if number_stored:
+    return f"{field} as stored with the features ({number_stored} videos)"
+  if layout is not None:
+    return f"{field} {layout:g} of the layout"
+  return "fps of each video" if field == "fps" else f"{field} 1"

@@ -1,6 +1,7 @@
-"""The source `files`: real data from an annotation file, features and proposals.
+"""The source `files`: real data from annotations, features and proposals in any format.
 
-`inspect` reads and validates, `load` refuses what is faulty; both stream the features.
+`inspect` reads and validates, `load` refuses what is faulty; both stream the features. The formats
+are those of tal_jax/data/formats; the report says what each path was taken for.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from absl import logging
 
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data import splits
-from tal_jax.data.features import open_store, time_grids
-from tal_jax.data.proposals import clip_to_video, read_proposals, sliding_windows
+from tal_jax.data.features import open_store, with_time
+from tal_jax.data.formats import registry
+from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
 from tal_jax.data.types import Annotations, DataError, RawData, Split
 from tal_jax.data.validation import Report, validate
 
@@ -42,27 +44,32 @@ def load(*, report_path: str | os.PathLike | None = None, **options: Any) -> Raw
   return raw
 
 
-def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
+def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Paths,
             split: str, split_options: Mapping[str, Any], seed: int,
-            fps: float | None = None, stride: float = 1.0, window: float = 1.0,
+            annotations_format: str = registry.AUTO, features_format: str = registry.AUTO,
+            proposals_format: str = registry.AUTO, fps: float | None = None,
+            stride: float | None = None, window: float | None = None,
             feature_key: str | None = None, proposals: str | os.PathLike | None = None,
             num_proposals: int | None = None, windows: Mapping[str, Any] | None = None,
-            allow_missing: bool = False,
+            background: bool = False, video_info: str | os.PathLike | None = None,
+            label: str | None = None, allow_missing: bool = False,
             caption: str | None = None) -> tuple[RawData | None, Report]:
   """Reads real data and reports everything wrong with them.
 
   Args:
-    annotations: ActivityNet-format JSON.
-    features: folder or HDF5 file, see tal_jax/data/features.py.
+    annotations: a file, or several with commas between, each with other videos.
+    features: a folder or file, or several whose features are put side by side.
     split: a name in SPLITS.
     split_options: its other arguments, e.g. num_knowledge_classes, testing_subset, path.
     seed: of the split.
-    fps, stride, window: time grid of the features, see `TimeGrid`; fps None reads the field `fps`
-      of each video.
+    annotations_format, features_format, proposals_format: names of formats; "auto" detects them.
+    fps, stride, window: time grid of the features, see `TimeGrid`; None takes what the features or
+      their layout say, else the frame rate of each video, stride 1 and window 1.
     feature_key: array name inside .npz files or HDF5 groups.
-    proposals: proposals JSON; None draws sliding windows.
+    proposals: file or folder; None draws sliding windows.
     num_proposals: keeps this many proposals of the file per video, the best first.
     windows: arguments of `sliding_windows`, only without `proposals`.
+    background, video_info, label: of the annotation formats that have them (Kinetics, EPIC, SSN).
     allow_missing: takes videos without features or proposals out of the split, with a warning.
     caption: stands under plots; default: the name of the annotation file.
 
@@ -75,11 +82,21 @@ def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
   if proposals is not None and windows:
     raise DataError("data.proposals and data.windows exclude each other: the proposals come from "
                     "the file or from sliding windows.")
-  file = os.fspath(annotations)
-  annotated, structural = annotations_lib.scan(annotations)
-  grids = time_grids(annotated, fps=fps, stride=stride, window=window)
-  store = open_store(features, grids=grids, key=feature_key)
-  read = None if proposals is None else read_proposals(proposals, limit=num_proposals)
+  files = annotations_lib.several(annotations)
+  file = ", ".join(map(os.fspath, files))
+  annotated, structural, detected = annotations_lib.scan(
+      files, format=annotations_format, background=background, video_info=video_info, label=label)
+  store = with_time(open_store(features, key=feature_key, format=features_format), annotated,
+                    fps=fps, stride=stride, window=window)
+  detected.append(store.statement)
+  read = None
+  if proposals is not None:
+    reading = registry.read(
+        proposals, "proposals", format=proposals_format,
+        durations={video_id: video.duration for video_id, video in annotated.videos.items()},
+        rates=frame_rates(annotated, fps))
+    read = {video_id: ranked(found, num_proposals) for video_id, found in reading.value.items()}
+    detected.append(reading.statement)
   sets, split_error = None, None
   try:
     sets = split_by(annotated, split, split_options, seed)
@@ -89,6 +106,7 @@ def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
       annotated, store, split=sets, subsets=_subsets(split, split_options), annotations_file=file,
       structural=structural, proposals=read, proposals_file=os.fspath(proposals or ""),
       allow_missing=allow_missing)
+  report = report._replace(summary="\n".join([report.summary, *detected]))
   if report.is_fatal:
     return None, report
   if sets is None:
@@ -111,7 +129,17 @@ def inspect(*, annotations: str | os.PathLike, features: str | os.PathLike,
       return clip_to_video(read[name], annotated.videos[video_id].duration).segments
 
   return RawData(annotated, store, draw, sets, _search(annotated, sets),
-                 caption or os.path.basename(file)), report
+                 caption or ", ".join(map(os.path.basename, files))), report
+
+
+def frame_rates(annotated: Annotations, fps: float | None = None) -> dict[str, float]:
+  """Frames per second by video: the file's, else `fps`; those of which neither is known left out.
+
+  In this order, because features are often made at another rate than the video's.
+  """
+  rates = {video_id: annotations_lib.frame_rate(video) or fps
+           for video_id, video in annotated.videos.items()}
+  return {video_id: rate for video_id, rate in rates.items() if rate is not None}
 
 
 def split_by(annotated: Annotations, name: str, options: Mapping[str, Any], seed: int) -> Split:

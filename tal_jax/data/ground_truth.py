@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tal_jax.data.annotations import same_subset
 from tal_jax.data.types import Annotations, DataError, GroundTruth
 
 
@@ -18,8 +19,10 @@ def subset_ids(annotations: Annotations, subset: str) -> tuple[str, ...]:
   ids = tuple(key for key, video in annotations.videos.items() if video.subset == subset)
   if not ids:
     there = sorted({video.subset for video in annotations.videos.values()})
+    alike = [name for name in there if same_subset(name, subset)]
+    hint = f"; did you mean {alike[0]!r}?" if alike else ""
     raise DataError(f"no video belongs to the subset {subset!r}; subsets there: "
-                    f"{', '.join(map(repr, there)) or 'none, the file has no videos'}")
+                    f"{', '.join(map(repr, there)) or 'none, the file has no videos'}{hint}")
   return ids
 
 

@@ -1,19 +1,21 @@
 """Temporal proposals: multi-scale sliding windows, and proposals read from a file.
 
 The paper takes DAPs proposals (Sec. 3.1). Where none are at hand, sliding windows are the plain
-substitute; both give [p, 2] float64 seconds per video, without scores: the attention module ranks.
+substitute; both give [p, 2] float64 seconds per video. Scores serve to keep the best of a file;
+from there on the attention module ranks.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.annotations import load_json, plain
-from tal_jax.data.types import DataError
+from tal_jax.data.formats import registry
+from tal_jax.data.types import DataError, ScoredProposals
 
 
 def sliding_windows(duration: float, *, shortest: float = 2.0, longest: float | None = None,
@@ -62,45 +64,40 @@ def sliding_windows(duration: float, *, shortest: float = 2.0, longest: float | 
   return np.minimum(np.concatenate(windows), duration)
 
 
-def read_proposals(path: str | os.PathLike, *, limit: int | None = None) -> dict[str, np.ndarray]:
-  """Reads proposals of ActivityNet's format, `{"results": {id: [{"score", "segment"}]}}`.
+def read_proposals(path: str | os.PathLike, *, limit: int | None = None,
+                   format: str = registry.AUTO, durations: Mapping[str, float] | None = None,
+                   rates: Mapping[str, float] | None = None) -> dict[str, np.ndarray]:
+  """Reads proposals of any format, see tal_jax/data/formats.
 
   Args:
-    path: the JSON file.
+    path: file or folder.
     limit: keeps the best `limit` of a video; None keeps all.
+    format: a format's name; "auto" detects it.
+    durations: seconds by video id, for formats in shares of the video.
+    rates: frames per second by video id, for formats in frames.
 
   Returns:
     [p, 2] float64 seconds per id, best score first (ties in file order).
 
   Raises:
-    DataError: not of this format; the message names the first faulty videos.
+    DataError: not such a file; the message names the first faulty videos.
   """
-  content = load_json(path)
-  results = dict(content).get("results") if _is_object(content) else None
-  if not _is_object(results):
-    raise DataError(f"{path} has no 'results' object at its top level. Proposals are "
-                    '{"results": {id: [{"score": s, "segment": [start, end]}]}}, in seconds.')
-  proposals, faults = {}, []
-  for video_id, entries in results:
-    try:
-      entries = plain(entries)
-      segments = np.array([entry["segment"] for entry in entries], np.float64)
-      scores = np.array([entry["score"] for entry in entries], np.float64)
-      segments = segments.reshape(-1, 2) if segments.size == 0 else segments
-      if segments.shape != (len(entries), 2) or scores.shape != (len(entries),):
-        raise ValueError("shape")
-    except (KeyError, TypeError, ValueError):
-      faults.append(f"{video_id}: not a list of {{'score': number, 'segment': [start, end]}}")
-      continue
-    if video_id in proposals:
-      faults.append(f"{video_id}: duplicate id")
-    order = np.argsort(-scores, kind="stable")
-    proposals[video_id] = segments[order][:limit]
-  if faults:
-    shown = "\n".join(f"  {fault}" for fault in faults[:20])
-    more = f"\n  ... and {len(faults) - 20} more" if len(faults) > 20 else ""
-    raise DataError(f"{path}: {len(faults)} video(s) with unreadable proposals:\n{shown}{more}")
-  return proposals
+  read = registry.read(path, "proposals", format=format, durations=durations, rates=rates).value
+  return {video_id: ranked(proposals, limit) for video_id, proposals in read.items()}
+
+
+def write_proposals(path: str | os.PathLike, proposals: Mapping[str, ScoredProposals], *,
+                    format: str = "activitynet", **options: Any) -> None:
+  """Writes proposals: activitynet, bmn (durations=), daps (rates=) or ssn (annotations=)."""
+  registry.write(path, "proposals", proposals, format=format, **options)
+
+
+def ranked(proposals: ScoredProposals, limit: int | None = None) -> np.ndarray:
+  """The best `limit` segments, best first, ties and proposals without scores in file order."""
+  segments, scores = proposals
+  if scores is not None:
+    segments = segments[np.argsort(-scores, kind="stable")]
+  return segments[:limit]
 
 
 class Clipped(NamedTuple):
@@ -125,8 +122,3 @@ def clip_to_video(segments: np.ndarray, duration: float, *, tolerance: float = 1
   real = inside[:, 1] > inside[:, 0]
   over = (np.abs(inside - segments[finite]) > tolerance).any(axis=1)
   return Clipped(inside[real], int((over & real).sum()), int((~real).sum()), int((~finite).sum()))
-
-
-def _is_object(value) -> bool:
-  """Whether `load_json` read a JSON object: a list subclass of (key, value) pairs."""
-  return isinstance(value, list) and type(value) is not list

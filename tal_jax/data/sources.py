@@ -27,9 +27,11 @@ def _activitynet_annotations(*, seed: int, annotations: str, split: Mapping[str,
   return simulated.load_with_annotations(annotated, chosen, seed=seed, **options)
 
 
-def _files(*, seed: int, split: Mapping[str, Any], annotations: str, features: str,
-           fps: float = 0.0, proposals: str = "", num_proposals: int = 0,
-           windows: Mapping[str, Any] | None = None, **options: Any) -> RawData:
+def _files(*, seed: int, split: Mapping[str, Any], annotations: str | tuple[str, ...],
+           features: str | tuple[str, ...], fps: float = 0.0, stride: float = 0.0,
+           window: float = 0.0, proposals: str = "", num_proposals: int = 0,
+           windows: Mapping[str, Any] | None = None, feature_key: str = "", video_info: str = "",
+           label: str = "", **options: Any) -> RawData:
   """0 and "" stand for "not given": a config field must keep its type when it is overridden."""
   for name, value in (("annotations", annotations), ("features", features)):
     if not value:
@@ -38,8 +40,10 @@ def _files(*, seed: int, split: Mapping[str, Any], annotations: str, features: s
   drawn = {name: value or None for name, value in (windows or {}).items()}
   return files.load(
       seed=seed, split=split.pop("kind"), split_options=split, annotations=annotations,
-      features=features, fps=fps or None, proposals=proposals or None,
-      num_proposals=num_proposals or None, windows=None if proposals else drawn, **options)
+      features=features, fps=fps or None, stride=stride or None, window=window or None,
+      proposals=proposals or None, num_proposals=num_proposals or None,
+      windows=None if proposals else drawn, feature_key=feature_key or None,
+      video_info=video_info or None, label=label or None, **options)
 
 
 SOURCES: dict[str, Callable[..., RawData]] = {

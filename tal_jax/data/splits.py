@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tal_jax.data.annotations import load_json, plain
+from tal_jax.data.json_file import load_json, plain
 from tal_jax.data.types import Annotations, DataError, Split
 
 Names = str | Sequence[str]

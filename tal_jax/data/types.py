@@ -36,6 +36,20 @@ class Annotations(NamedTuple):
   classes: tuple[str, ...]
 
 
+class StructuralFault(NamedTuple):
+  """A place in a file that cannot be read."""
+
+  video_id: str  # "" where the fault is the file's
+  message: str
+
+
+class ScoredProposals(NamedTuple):
+  """The proposals of one video."""
+
+  segments: np.ndarray  # [p, 2] float64 seconds
+  scores: np.ndarray | None  # [p] float64, higher is better; None where the format has none
+
+
 class GroundTruth(NamedTuple):
   """The annotated instances to be found."""
 

@@ -1,4 +1,4 @@
-"""Reading of ActivityNet-format annotations."""
+"""What is asked of annotations, whatever format they came in."""
 
 import json
 
@@ -6,64 +6,50 @@ import numpy as np
 import pytest
 
 from tal_jax.data import annotations as lib
-from tal_jax.data.types import DataError
-
-GOOD = {"database": {
-    "b": {"subset": "training", "duration": 10, "fps": 25, "annotations": [
-        {"segment": [1, 2.5], "label": "run"}, {"segment": [9, 3], "label": "jump"}]},
-    "a": {"subset": "validation", "duration": 5.5, "tags": [{"x": 1}], "annotations": []}}}
+from tal_jax.data.types import DataError, VideoAnnotation
 
 
-def write(tmp_path, content):
-  path = tmp_path / "a.json"
-  path.write_text(content if isinstance(content, str) else json.dumps(content))
+def content(*ids, **fields):
+  return {"database": {i: {"subset": "training", "duration": 10, "annotations": [
+      {"segment": [1, 2], "label": f"c{i}"}], **fields} for i in ids}}
+
+
+def write(path, *args, **fields):
+  path.write_text(json.dumps(content(*args, **fields)))
   return path
 
 
-def test_reads_and_writes_back(tmp_path):
-  read = lib.read_annotations(write(tmp_path, GOOD))
-  assert tuple(read.videos) == ("b", "a") and read.classes == ("jump", "run")
-  video = read.videos["b"]
-  assert (video.subset, video.duration, video.labels) == ("training", 10.0, ("run", "jump"))
-  assert video.extra == {"fps": 25} and read.videos["a"].extra == {"tags": [{"x": 1}]}
-  # Faults of value, here end < start, are read as they stand.
-  np.testing.assert_array_equal(video.segments, [[1, 2.5], [9, 3]])
-  assert read.videos["a"].segments.shape == (0, 2)
-  lib.write_annotations(tmp_path / "again.json", read)
-  again = lib.read_annotations(tmp_path / "again.json")
-  assert again.classes == read.classes and tuple(again.videos) == tuple(read.videos)
-  for video_id, video in read.videos.items():
-    assert again.videos[video_id].extra == video.extra
-    np.testing.assert_array_equal(again.videos[video_id].segments, video.segments)
+def video(duration=10.0, **extra):
+  return VideoAnnotation("x", "s", duration, np.zeros((2, 2)), ("l", "l"), extra)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ("{", "is not JSON"), ("[]", "no 'database'"), ('{"database": []}', "no 'database'"),
-    ("{}", "no 'database'"),
-    ({"database": {"x": {"duration": 1, "annotations": []}}}, "x: lacks the field.* subset"),
-    ({"database": {"x": 3}}, "x: is not an object"),
-    ({"database": {"x": {"subset": 1, "duration": 1, "annotations": []}}}, "'subset' is not"),
-    ({"database": {"x": {"subset": "s", "duration": "1", "annotations": []}}}, "'duration' is not"),
-    ({"database": {"x": {"subset": "s", "duration": 1, "annotations": {}}}}, "is not a list"),
-    ({"database": {"x": {"subset": "s", "duration": 1, "annotations": [{"label": "l"}]}}},
-     r"annotations\[0\] has no 'segment'"),
-    ({"database": {"x": {"subset": "s", "duration": 1, "annotations": [{"segment": [0, 1]}]}}},
-     r"annotations\[0\] has no text 'label'"),
-    ('{"database": {"x": {"subset": "s", "duration": 1, "annotations": []},'
-     ' "x": {"subset": "s", "duration": 2, "annotations": []}}}',
-     "x: duplicate id, occurs 2 times"),
-])
-def test_structural_faults(tmp_path, content, message):
-  with pytest.raises(DataError, match=message):
-    lib.read_annotations(write(tmp_path, content))
+def test_several_files(tmp_path):
+  paths = [write(tmp_path / "train.json", "b", "a"), write(tmp_path / "val.json", "c")]
+  for path in (paths, f"{paths[0]}, {paths[1]}"):
+    read = lib.read_annotations(path)
+    assert tuple(read.videos) == ("b", "a", "c") and read.classes == ("ca", "cb", "cc")
+  found = lib.scan(paths)
+  assert not found.faults and ["train.json" in x for x in found.statements] == [True, False]
+  twice = [*paths, write(tmp_path / "again.json", "a", "c")]
+  assert [x.video_id for x in lib.scan(twice).faults] == ["a", "c"]
+  with pytest.raises(DataError, match="a: duplicate id, in 2 annotation files, and 1 more"):
+    lib.read_annotations(twice)
 
 
-def test_all_faults_in_one_message(tmp_path):
-  path = write(tmp_path, {"database": {f"x{i}": {} for i in range(30)} | GOOD["database"]})
-  with pytest.raises(DataError, match=r"30 fault\(s\)(.|\n)*x19: lacks(.|\n)*and 10 more"):
-    lib.read_annotations(path)
-  read, faults = lib.scan(path)
-  assert tuple(read.videos) == ("b", "a") and len(faults) == 30
+def test_several(tmp_path):
+  odd = write(tmp_path / "a,b.json", "a")
+  assert lib.several(str(odd)) == [str(odd)]
+  assert lib.several(odd) == [odd] and lib.several("x") == ["x"]
+  assert lib.several("x, y,") == ["x", "y"] and lib.several(("x,y", "z")) == ["x,y", "z"]
+
+
+def test_scan_leaves_out_and_lists(tmp_path):
+  broken = content("a", "b")
+  broken["database"]["a"] = {}
+  (tmp_path / "a.json").write_text(json.dumps(broken))
+  read, faults, _ = lib.scan(tmp_path / "a.json")
+  assert tuple(read.videos) == ("b",)
+  assert faults == [("a", "lacks the field(s) subset, duration, annotations")]
 
 
 def test_missing_file(tmp_path):
@@ -72,8 +58,8 @@ def test_missing_file(tmp_path):
 
 
 def test_select(tmp_path):
-  read = lib.read_annotations(write(tmp_path, GOOD))
-  assert lib.select(read, ["a"]).classes == ()
+  read = lib.read_annotations(write(tmp_path / "a.json", "b", "a"))
+  assert lib.select(read, ["a"]).classes == ("ca",)
   assert tuple(lib.select(read, "ab").videos) == ("a", "b")
   with pytest.raises(DataError, match="1 video id.*: c$"):
     lib.select(read, ["a", "c"])
@@ -86,10 +72,31 @@ def test_find_id():
   assert lib.find_id("y", {"x"}) is None
 
 
-def test_real_files(data_dir):
-  """The counts that the data sets publish."""
-  anet = lib.read_annotations(data_dir / "activitynet" / "activity_net.v1-3.json")
-  assert (len(anet.videos), len(anet.classes)) == (14950, 200)
-  assert sum(len(video.segments) for video in anet.videos.values()) == 23064
-  hapt = lib.read_annotations(data_dir / "hapt" / "hapt.json")
-  assert (len(hapt.videos), len(hapt.classes)) == (340, 12)
+@pytest.mark.parametrize("names", [
+    ("Validation", "validation", "val", "VALID", " val ", "val_subset"),
+    ("train", "Training", "training_subset"), ("Test", "test", "testing"), ("fold1", "Fold1")])
+def test_spellings_of_subsets(names):
+  assert all(lib.same_subset(names[0], name) for name in names)
+  assert not any(lib.same_subset(name, "other") for name in names)
+
+
+@pytest.mark.parametrize(("name", "subset"), [
+    ("EPIC_100_train.csv", "training"), ("/data/test/Charades_v1_test.csv", "testing"),
+    ("activitynet1.2_tag_val_normalized.txt", "validation"), ("contest.csv", "contest")])
+def test_subset_of_file(name, subset):
+  assert lib.subset_of_file(name) == subset
+
+
+def test_frame_rate():
+  assert lib.frame_rate(video(fps=25)) == 25 and lib.frame_rate(video()) is None
+  assert lib.frame_rate(video(frame=300)) == lib.frame_rate(video(duration_frame=300)) == 30
+  assert lib.frame_rate(video(fps="x", frame=300)) is None  # not what it says it is
+  assert lib.frame_rate(video(fps=0)) is None and lib.frame_rate(video(0.0, frame=3)) is None
+
+
+def test_frame_segments():
+  fields = [{"segment(frames)": [30, 60.5], "label_id": 1}, {"label_id": 2}]
+  np.testing.assert_array_equal(lib.frame_segments(video(annotation_fields=fields)),
+                                [[30, 60.5], [np.nan, np.nan]])
+  assert lib.frame_segments(video()) is None
+  assert lib.frame_segments(video(annotation_fields=[{"x": 1}, {"segment_frame": [1]}])) is None

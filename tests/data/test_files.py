@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tal_jax.data import files as lib
+from tal_jax.data.annotations import read_annotations, select, write_annotations
 from tal_jax.data.types import DataError, TimeGrid
 
 IDS = tuple(f"{subset}{i}" for subset in ("t", "v") for i in range(6))
@@ -35,6 +36,41 @@ def test_load(tmp_path):
   # People differ, classes are shared: Knowledge-Source can play the search results.
   assert tuple(raw.search.videos) == raw.split.knowledge_source
   assert "no problem found" in (tmp_path / "report.txt").read_text()
+
+
+def test_what_was_detected_is_said(tmp_path):
+  options = make(tmp_path)
+  _, report = lib.inspect(**options)
+  assert report.text().splitlines()[1:4] == [
+      f"{options['annotations']}: annotations in the format 'activitynet' (JSON with 'database')",
+      f"{options['features']}: features in the format 'folder' (a folder of 12 .npy files)",
+      "time grid: fps of each video, stride 5 as given, window 5 as given"]
+  _, report = lib.inspect(**options, features_format="actionformer_thumos")
+  assert "'actionformer_thumos' (as asked)" in report.text()
+  for kind in ("annotations", "features", "proposals"):
+    with pytest.raises(DataError, match=f"data.{kind}_format = 'x'; there are auto, "):
+      lib.inspect(**options, **{f"{kind}_format": "x", "proposals": options["annotations"]})
+
+
+def test_formats_of_several_kinds_at_once(tmp_path):
+  """csv annotations in two files, RGB and flow, and DAPs' proposals in frames of the video."""
+  options = make(tmp_path)
+  annotated = read_annotations(options["annotations"])
+  files = [tmp_path / "train.csv", tmp_path / "val.csv"]
+  for file, prefix in zip(files, "tv", strict=True):
+    write_annotations(file, select(annotated, [i for i in IDS if i[0] == prefix]), format="csv")
+  (tmp_path / "flow").mkdir()
+  for video_id in IDS:
+    np.save(tmp_path / "flow" / f"v_{video_id}.npy", np.zeros((39, 3)))
+  (tmp_path / "p.csv").write_text("f-init f-end score video-name\n" + "".join(
+      f"0 {n} {n / 100} {i}\n" for i in IDS for n in (20, 30)))
+  raw, report = lib.inspect(**options | dict(
+      annotations=f"{files[0]},{files[1]}", features=f"{options['features']},{tmp_path / 'flow'}",
+      proposals=tmp_path / "p.csv", num_proposals=1))
+  assert raw.caption == "train.csv, val.csv" and not report.problems
+  assert raw.features("v3").values.shape == (39, 5)
+  np.testing.assert_array_equal(raw.proposals("v3"), [[0, 3]])  # 30 frames at 10 fps
+  assert "proposals in the format 'daps'" in report.text() and len(report.text().splitlines()) == 8
 
 
 def test_split_by_class_has_no_search(tmp_path):

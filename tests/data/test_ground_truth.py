@@ -22,3 +22,5 @@ def test_ground_truth_of_annotations():
   assert truth.segments.dtype == np.float64 and truth.num_classes == 1
   with pytest.raises(DataError, match="'training', 'validation'"):
     subset_ids(annotations, "test")
+  with pytest.raises(DataError, match="did you mean 'training'"):
+    subset_ids(annotations, "Train")

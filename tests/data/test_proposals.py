@@ -85,7 +85,7 @@ def test_read(tmp_path):
                                      [{"score": 1, "segment": [0, 1, 2]}],
                                      [{"score": 1, "segment": 4}]])
 def test_read_refuses(tmp_path, entries):
-  with pytest.raises(DataError, match="1 video.*with unreadable proposals:\n  bad: not a list"):
+  with pytest.raises(DataError, match=r"1 fault\(s\):\n  bad: not a list"):
     lib.read_proposals(write(tmp_path, {"bad": entries, "good": []}))
 
 
@@ -93,8 +93,10 @@ def test_read_refuses_other_files(tmp_path):
   path = tmp_path / "x.json"
   for content in ("[]", "{}", '{"results": []}'):
     path.write_text(content)
-    with pytest.raises(DataError, match="no 'results'"):
+    with pytest.raises(DataError, match="no known format of proposals"):
       lib.read_proposals(path)
+    with pytest.raises(DataError, match="no 'results'"):
+      lib.read_proposals(path, format="activitynet")
   path.write_text('{"results": {"a": [], "a": []}}')
   with pytest.raises(DataError, match="a: duplicate id"):
     lib.read_proposals(path)

@@ -83,6 +83,10 @@ def test_files(tmp_path):
                       "windows": {"shortest": 10.0, "longest": 40.0}}
   data = load(options)
   assert [len(ids) for ids in data.ids] == [4, 6, 4] and data.selection.dim == 4
+  fields = dict.fromkeys(("proposals", "feature_key", "video_info", "label"), "") | dict.fromkeys(
+      ("fps", "stride", "window"), 0.0) | {"num_proposals": 0, "background": False} | {
+          f"{kind}_format": "auto" for kind in ("annotations", "features", "proposals")}
+  assert_same(load(options | fields), data)  # as configs/files.py gives what is not set
   assert data.search is not None  # classes are shared
   (tmp_path / "features" / "v3.npy").unlink()
   with pytest.raises(DataError, match="v3"):

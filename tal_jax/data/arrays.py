@@ -1,0 +1,191 @@
+"""One video's feature array in a file: .npy, .npz, .csv or HDF5; and its shape without reading it.
+
+All are [T, d], time first. Nothing is cached, and nothing that could run code is read: pickles
+(.pkl, .pt, .pth, object arrays) are refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+import zipfile
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tal_jax.data.types import DataError, TimeGrid
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth")
+SUFFIXES = (".npy", ".npz", ".csv", *HDF5_SUFFIXES)
+_DEFAULT_KEY = "feats"
+_GRID_ATTRIBUTES = TimeGrid._fields
+
+
+class Place(NamedTuple):
+  """Where an array stands: a file, or a member of an HDF5 file."""
+
+  file: pathlib.Path
+  member: str | None = None
+
+  def __str__(self) -> str:
+    return str(self.file) if self.member is None else f"{self.file}[{self.member}]"
+
+
+def shape(place: Place, key: str | None = None) -> tuple[int, ...]:
+  """The array's shape, from the file's header; a csv has none and is gone through.
+
+  Raises:
+    DataError: it cannot be read.
+  """
+  return _read(place, key, shape_only=True)
+
+
+def values(place: Place, key: str | None = None) -> np.ndarray:
+  """The array; `key` names it inside an .npz file or an HDF5 group.
+
+  Raises:
+    DataError: it cannot be read, or does not hold numbers.
+  """
+  array = _read(place, key, shape_only=False)
+  if not np.issubdtype(array.dtype, np.number):
+    raise DataError(f"{place} holds {array.dtype}, not numbers")
+  return array
+
+
+def hdf5_members(path: pathlib.Path) -> list[str]:
+  """The names at the top level of an HDF5 file, sorted."""
+  with open_hdf5(path) as root:
+    return sorted(root.keys())
+
+
+def hdf5_grids(path: pathlib.Path) -> dict[str, TimeGrid]:
+  """The time grids that `write_hdf5` stored with the arrays, by member."""
+  with open_hdf5(path) as root:
+    return {name: TimeGrid(*(float(item.attrs[x]) for x in _GRID_ATTRIBUTES))
+            for name, item in root.items() if all(x in item.attrs for x in _GRID_ATTRIBUTES)}
+
+
+def write_hdf5(path: pathlib.Path, arrays: Iterable[tuple[str, np.ndarray, TimeGrid]]) -> None:
+  """Writes one file with a dataset per video, its time grid in the attributes."""
+  with _h5py().File(path, "w") as root:
+    for name, array, grid in arrays:
+      dataset = root.create_dataset(name, data=array)
+      dataset.attrs.update(grid._asdict())
+
+
+def open_hdf5(path: pathlib.Path):
+  """The open HDF5 file; DataError if it is none."""
+  try:
+    return _h5py().File(path, "r")
+  except OSError as error:
+    raise DataError(f"{path} is not a readable HDF5 file: {error}") from error
+
+
+def is_hdf5(path: pathlib.Path) -> bool:
+  return path.suffix.lower() in HDF5_SUFFIXES
+
+
+def _read(place: Place, key: str | None, *, shape_only: bool) -> Any:
+  suffix = place.file.suffix.lower()
+  if suffix in PICKLE_SUFFIXES:
+    raise DataError(f"{place.file} is a pickle, and loading one can run any code. Convert it where "
+                    "you trust it: numpy.save(ID + '.npy', array) for each video.")
+  read = _read_hdf5 if is_hdf5(place.file) else _READERS.get(suffix)
+  if read is None:
+    raise DataError(f"{place.file}: features are kept in {', '.join(SUFFIXES)}")
+  try:
+    return read(place, key, shape_only)
+  except DataError as error:
+    raise DataError(f"{place}: {error}") from error
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    raise DataError(f"{place} cannot be read ({error}). Is the file complete, and are its values "
+                    "plain numbers?") from error
+
+
+def _read_npy(place, key, shape_only):
+  del key
+  if shape_only:
+    with open(place.file, "rb") as stream:
+      return _header_shape(stream)
+  return np.load(place.file, allow_pickle=False)
+
+
+def _read_npz(place, key, shape_only):
+  if shape_only:
+    with zipfile.ZipFile(place.file) as archive:
+      keys = [member.removesuffix(".npy") for member in archive.namelist()]
+      with archive.open(_choose(keys, key) + ".npy") as stream:
+        return _header_shape(stream)
+  with np.load(place.file, allow_pickle=False) as archive:
+    return archive[_choose(list(archive.keys()), key)]
+
+
+def _read_csv(place, key, shape_only):
+  """Numbers with commas; a header line is left out.
+
+  A header is a first line that holds something else than numbers, or just counts 0, 1, 2, ...
+  """
+  del key
+  with open(place.file, encoding="utf-8-sig") as stream:
+    first = stream.readline().strip().split(",")
+    rows = stream if _is_header(first) else itertools.chain([",".join(first) + "\n"], stream)
+    if shape_only:
+      return sum(1 for line in rows if line.strip()), len(first)
+    lines = [line for line in rows if line.strip()]
+  if not lines:
+    return np.zeros((0, len(first)), np.float32)
+  return np.loadtxt(lines, np.float32, delimiter=",", ndmin=2)
+
+
+def _is_header(cells: list[str]) -> bool:
+  try:
+    numbers = [float(cell) for cell in cells]
+  except ValueError:
+    return True
+  return len(numbers) > 1 and numbers == list(range(len(numbers)))
+
+
+def _read_hdf5(place, key, shape_only):
+  h5py = _h5py()
+  with open_hdf5(place.file) as root:
+    item = root if place.member is None else root[place.member]
+    if isinstance(item, h5py.Group):
+      item = item[_choose(list(item.keys()), key)]
+    if isinstance(item, h5py.Group):
+      raise DataError("is a group of groups; expected one dataset per video")
+    return item.shape if shape_only else item[()]
+
+
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
+
+
+def _header_shape(stream) -> tuple[int, ...]:
+  version = np.lib.format.read_magic(stream)
+  read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+          else np.lib.format.read_array_header_2_0)
+  return read(stream)[0]
+
+
+def _choose(keys: list[str], key: str | None) -> str:
+  """The array to read among several: the named one, else "feats", else the only one."""
+  if key is not None:
+    if key in keys:
+      return key
+    raise DataError(f"has no array {key!r}, only {', '.join(sorted(keys)) or 'none'}")
+  if _DEFAULT_KEY in keys:
+    return _DEFAULT_KEY
+  if len(keys) == 1:
+    return keys[0]
+  raise DataError(f"holds {len(keys)} arrays ({', '.join(sorted(keys)[:5])}); name one with "
+                  "data.feature_key")
+
+
+def _h5py():
+  """h5py is needed for HDF5 alone, so it is imported where it is used."""
+  try:
+    import h5py
+  except ImportError as error:
+    raise DataError("reading HDF5 needs h5py: pip install 'tal_jax[hdf5]'") from error
+  return h5py

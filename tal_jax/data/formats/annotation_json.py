@@ -1,0 +1,142 @@
+"""Annotations in JSON: ActivityNet's format, and its dialects of THUMOS14 and OpenTAD.
+
+    {"database": {id: {"subset": s, "duration": seconds, "annotations":
+      [{"segment": [start, end], "label": name, ...}, ...], ...}}, ...}
+
+All three are read alike, in seconds. THUMOS14's files add `segment_frame` and `labelIndex` to a
+truth, and `fps` and `duration_frame` to a video; ActionFormer's and OpenTAD's add
+`segment(frames)` and `label_id`, and `fps` or `frame`. Other fields are kept, see
+tal_jax/data/annotations.py, and written back; those of the file (version, taxonomy) are not read.
+
+Source: ActivityNet's evaluation kit, file format 1.3; ActionFormer's and OpenTAD's annotations.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from tal_jax.data.annotations import ANNOTATION_FIELDS, frame_rate, from_videos
+from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.json_file import as_dict, load_json, members, plain
+from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+
+_OWN_FIELDS = ("subset", "duration", "annotations")
+
+
+def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
+  """Annotations and what could not be read; DataError without a `database`."""
+  content = load_json(path)
+  database = members(as_dict(content).get("database")) if members(content) is not None else None
+  if database is None:
+    raise DataError(f"{path} has no 'database' object at its top level. ActivityNet's format is "
+                    '{"database": {id: {"subset", "duration", "annotations"}}}.')
+  faults, videos = [], {}
+  for video_id, count in Counter(key for key, _ in database).items():
+    if count > 1:
+      faults.append(StructuralFault(video_id, f"duplicate id, occurs {count} times in 'database'"))
+  for video_id, entry in database:
+    video = _video(video_id, as_dict(entry), faults)
+    if video is not None:
+      videos[video_id] = video
+  return from_videos(videos.values()), faults
+
+
+def write(path: pathlib.Path, annotations: Annotations) -> None:
+  """Writes annotations so that `read` gives them back exactly, with all their fields."""
+  _write(path, annotations, lambda video, i: _fields(video)[i])
+
+
+def write_opentad(path: pathlib.Path, annotations: Annotations) -> None:
+  """As `write`, with `label_id` (index into the sorted classes) and, where fps is known, frames."""
+  index = {name: i for i, name in enumerate(annotations.classes)}
+
+  def more(video, i):
+    fps = frame_rate(video)
+    own = {} if fps is None else {"segment(frames)": (video.segments[i] * fps).tolist()}
+    return {"label_id": index[video.labels[i]]} | own | _fields(video)[i]
+
+  _write(path, annotations, more)
+
+
+def _write(path, annotations, more):
+  database = {}
+  for video_id, video in annotations.videos.items():
+    extra = {key: value for key, value in video.extra.items() if key != ANNOTATION_FIELDS}
+    database[video_id] = {
+        "subset": video.subset, "duration": float(video.duration), **extra,
+        "annotations": [{"segment": [float(start), float(end)], "label": label, **more(video, i)}
+                        for i, ((start, end), label) in enumerate(
+                            zip(video.segments, video.labels, strict=True))]}
+  path.write_text(json.dumps({"version": "tal_jax", "database": database}), encoding="utf-8")
+
+
+def _fields(video: VideoAnnotation) -> list[dict[str, Any]]:
+  return video.extra.get(ANNOTATION_FIELDS) or [{} for _ in video.labels]
+
+
+def _video(video_id: str, entry: Any, faults: list[StructuralFault]) -> VideoAnnotation | None:
+  """One video; what is wrong with it is appended to `faults`."""
+  def fault(message):
+    faults.append(StructuralFault(video_id, message))
+
+  if not isinstance(entry, dict):
+    return fault("is not an object")
+  missing = [name for name in _OWN_FIELDS if name not in entry]
+  if missing:
+    return fault(f"lacks the field(s) {', '.join(missing)}")
+  if not isinstance(entry["subset"], str):
+    return fault("'subset' is not a text")
+  if not _is_number(entry["duration"]):
+    return fault("'duration' is not a number")
+  if not isinstance(entry["annotations"], list) or members(entry["annotations"]) is not None:
+    return fault("'annotations' is not a list")
+  segments, labels, fields = [], [], []
+  for i, item in enumerate(map(as_dict, entry["annotations"])):
+    segment = item.get("segment") if isinstance(item, dict) else None
+    if not (isinstance(segment, list) and len(segment) == 2 and all(map(_is_number, segment))):
+      fault(f"annotations[{i}] has no 'segment' of two numbers")
+    elif not isinstance(item.get("label"), str):
+      fault(f"annotations[{i}] has no text 'label'")
+    else:
+      segments.append(segment)
+      labels.append(item["label"])
+      fields.append({key: plain(x) for key, x in item.items() if key not in ("segment", "label")})
+  extra = {key: plain(value) for key, value in entry.items() if key not in _OWN_FIELDS}
+  if any(fields):
+    extra[ANNOTATION_FIELDS] = fields
+  return VideoAnnotation(
+      video_id=video_id, subset=entry["subset"], duration=float(entry["duration"]),
+      segments=np.asarray(segments, np.float64).reshape(-1, 2), labels=tuple(labels), extra=extra)
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _detect(*signs: str):
+  """Detects a dialect by a field of its truths; ActivityNet's own needs none."""
+  def detect(probe: Probe) -> str | None:
+    if not probe.text.lstrip().startswith("{") or not probe.search(r'"database"\s*:\s*\{'):
+      return None
+    found = [sign for sign in signs if probe.search(f'"{sign}"'.replace("(", r"\(")
+                                                    .replace(")", r"\)"))]
+    if signs and not found:
+      return None
+    return "JSON with 'database'" + (f", truths with {found[0]!r}" if found else "")
+  return detect
+
+
+FORMATS = (
+    Format("thumos14", "annotations", "JSON {database: {id: ...}}, truths with segment_frame",
+           _detect("segment_frame", "labelIndex"), read),
+    Format("opentad", "annotations", "JSON {database: {id: ...}}, truths with segment(frames), "
+           "label_id; ActionFormer's and OpenTAD's", _detect("segment(frames)", "label_id"), read,
+           write=write_opentad),
+    Format("activitynet", "annotations", "JSON {database: {id: {subset, duration, annotations: "
+           "[{segment, label}]}}}, seconds", _detect(), read, write=write),
+)

@@ -1,0 +1,186 @@
+"""One door to every file format: what a path holds, how it is read, how it is written.
+
+A format is a `Format` in the tuple FORMATS of a module of this package, and a new one is one small
+module and its name in `_MODULES`. `detect` recognises a format by what the files hold, not by what
+they are called, and says by which sign; where two formats fit, the one listed first is the more
+special one.
+
+What `read` gives, by kind:
+  annotations   Annotations
+  features      FeatureStore: ids(), shape(id), load(id) -> FrameFeatures (tal_jax/data/features.py)
+  proposals     {id: ScoredProposals(segments, scores)}, in file order
+  predictions   PredictionFile (tal_jax/data/predictions.py)
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import mmap
+import os
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from tal_jax.data.types import DataError, StructuralFault
+
+AUTO = "auto"
+KINDS = ("annotations", "features", "proposals", "predictions")
+# Imported when first asked for: they use the functions that stand on this module.
+_MODULES = ("annotation_json", "annotation_csv", "kinetics", "charades", "epic", "ssn",
+            "feature_hdf5", "feature_files", "proposal_json", "bmn", "daps_csv", "prediction_json")
+_CONTEXT = ("durations", "rates")  # offered to all formats, used by those that need them
+_HEAD = 1 << 16  # bytes
+_SHOWN = 20  # faults that one error message lists; the rest is counted
+
+
+class Format(NamedTuple):
+  """A way in which one kind of data is kept on disk."""
+
+  name: str
+  kind: str  # one of KINDS
+  looks: str  # in a line, for messages
+  detect: Callable[[Probe], str | None]  # the sign by which a path is recognised
+  read: Callable[..., tuple[Any, Sequence[StructuralFault]]]  # (path, **options)
+  options: tuple[str, ...] = ()  # that `read` takes
+  write: Callable[..., None] | None = None  # (path, value, **options)
+
+
+class Reading(NamedTuple):
+  """What was read, and a line that says as what."""
+
+  value: Any
+  format: str
+  statement: str
+  faults: tuple[StructuralFault, ...]  # left out of `value`
+
+
+class Probe(NamedTuple):
+  """What `detect` looks at: cheap, whatever the size of the data."""
+
+  path: pathlib.Path
+  text: str  # the beginning of a text file, else ""
+  names: tuple[str, ...]  # the entries of a folder, sorted, hidden ones left out
+
+  @property
+  def suffix(self) -> str:
+    return self.path.suffix.lower()
+
+  def files(self, *suffixes: str) -> list[pathlib.Path]:
+    """The entries of a folder that end so."""
+    return [self.path / name for name in self.names if name.lower().endswith(suffixes)]
+
+  def search(self, pattern: str) -> bool:
+    """Whether the text, all of it, has a match."""
+    if re.search(pattern, self.text):
+      return True
+    if not self.text or self.path.stat().st_size <= _HEAD:
+      return False
+    with (open(self.path, "rb") as file,
+          mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content):
+      return re.search(pattern.encode(), content) is not None
+
+
+@functools.cache
+def formats(kind: str | None = None) -> tuple[Format, ...]:
+  """All formats, or those of a kind, the more special first."""
+  modules = (importlib.import_module(f"{__package__}.{name}") for name in _MODULES)
+  return tuple(x for module in modules for x in module.FORMATS if kind in (None, x.kind))
+
+
+def detect(path: str | os.PathLike, kind: str) -> tuple[str, str]:
+  """The format of that kind in which `path` is, and the sign by which it was recognised.
+
+  Raises:
+    DataError: nothing there, or no format fits; the message says what it looks like instead.
+  """
+  probe = _probe(path)
+  for candidate in formats(kind):
+    why = candidate.detect(probe)
+    if why:
+      return candidate.name, why
+  others = [f"It looks like {x.kind} ({x.name}: {why})." for x in formats()
+            if x.kind != kind and (why := x.detect(probe))]
+  known = "\n".join(f"  {x.name}: {x.looks}" for x in formats(kind))
+  inside = ""
+  if probe.path.is_dir():
+    folders = [name for name in probe.names if (probe.path / name).is_dir()]
+    inside = (f" It holds the folders {', '.join(folders[:5])}: is it one of them, or several with "
+              "a comma between?" if folders else " The folder is empty." if not probe.names else "")
+  raise DataError(f"{path} is in no known format of {kind}.{inside} {' '.join(others[:1])}\n"
+                  f"Known are:\n{known}\nName one with data.{kind}_format if it was not "
+                  "recognised.")
+
+
+def get(name: str, kind: str) -> Format:
+  """The format of that name; DataError if there is none."""
+  for candidate in formats(kind):
+    if candidate.name == name:
+      return candidate
+  raise DataError(f"data.{kind}_format = {name!r}; there are {AUTO}, "
+                  f"{', '.join(x.name for x in formats(kind))}.")
+
+
+def read(path: str | os.PathLike, kind: str, *, format: str = AUTO, strict: bool = True,
+         **options: Any) -> Reading:
+  """Reads a file or folder.
+
+  Args:
+    path: what to read.
+    kind: one of KINDS.
+    format: a name, or "auto".
+    strict: whether entries that cannot be read are an error; else they are left out and listed.
+    **options: of the format; None, False and "" stand for "not given". Always welcome are
+      `durations` (seconds by id) and `rates` (frames per second by id), which formats without
+      seconds of their own need.
+
+  Raises:
+    DataError: nothing there, no such format, an option that it does not have, faults.
+  """
+  name, why = detect(path, kind) if format == AUTO else (format, "as asked")
+  chosen = get(name, kind)
+  given = {key: value for key, value in options.items()
+           if value is not None and value is not False and value != ""}
+  unknown = [key for key in given if key not in chosen.options + _CONTEXT]
+  if unknown:
+    raise DataError(f"{path}: data.{unknown[0]} means nothing for {kind} in the format {name!r}"
+                    + (f"; it takes {', '.join(chosen.options)}." if chosen.options else "."))
+  if not pathlib.Path(path).exists():
+    raise DataError(f"cannot read {path}: No such file or directory")
+  value, faults = chosen.read(pathlib.Path(path), **{key: value for key, value in given.items()
+                                                     if key in chosen.options})
+  if strict and faults:
+    lines = [f"  {fault.video_id or 'the file'}: {fault.message}" for fault in faults[:_SHOWN]]
+    if len(faults) > _SHOWN:
+      lines.append(f"  ... and {len(faults) - _SHOWN} more")
+    raise DataError(f"{path}, read as {kind} in the format {name!r}: {len(faults)} fault(s):\n"
+                    + "\n".join(lines) + "\nMend these entries or take them out of the file.")
+  return Reading(value, name, f"{path}: {kind} in the format {name!r} ({why})", tuple(faults))
+
+
+def write(path: str | os.PathLike, kind: str, value: Any, *, format: str, **options: Any) -> None:
+  """Writes what `read` gives in that format.
+
+  Raises:
+    DataError: no such format, or none that is written.
+  """
+  chosen = get(format, kind)
+  if chosen.write is None:
+    able = ", ".join(x.name for x in formats(kind) if x.write is not None)
+    raise DataError(f"{kind} are not written in the format {format!r}; choose from {able}.")
+  chosen.write(pathlib.Path(path), value, **options)
+
+
+def _probe(path: str | os.PathLike) -> Probe:
+  path = pathlib.Path(path)
+  try:
+    if path.is_dir():
+      return Probe(path, "", tuple(sorted(x for x in os.listdir(path) if not x.startswith("."))))
+    with open(path, "rb") as file:
+      head = file.read(_HEAD)
+  except OSError as error:
+    raise DataError(f"cannot read {path}: {error.strerror}") from error
+  # A cut through the last character of the head is no sign of a binary file.
+  text = "" if b"\0" in head else head.decode("utf-8-sig", errors="ignore")
+  return Probe(path, text, ())
