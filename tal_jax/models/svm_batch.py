@@ -2,17 +2,18 @@
 
 Notation: theta: [b, D] = (w, b), D = d + 1; A: [n, D] the rows that all problems share and E:
 [b, m, D] those of each one (`svm_enlarged`); u = 1 - A theta, a pair (shared [b, n], own [b, m]);
-phi: the augmented Lagrangian of `svm_solver`, |theta|^2 / 2 + sum psi(u), for the squared hinge the
-objective itself.
+phi: the augmented Lagrangian of `svm_solver`, r(theta) + sum psi(u), for the squared hinge the
+objective itself; H: the second derivative of r, most often the identity.
 
     z = M^-1 grad phi      M = B + E' diag(psi'') E,  B = F F' near the Newton matrix of the rest
     p = -z + beta p        beta of Polak and Ribiere, at least 0
     theta <- theta + t p   t where the slope of phi along p is nearly 0
 
 F^-1 is shared by the batch, and V = E F'^-1 makes M^-1 two products with F^-1 and a system of size
-m (Woodbury). An iteration costs one product with A and one with A', each a matrix product for the
-whole chunk, and the active rows may change with every iteration: a Newton method would spend as
-much on each of the few steps of its inner solver. Descent is monotone, whatever c.
+m (Woodbury), made once a round. An iteration costs one product with A and one with A', each a
+matrix product for the whole chunk, and the active rows may change with every iteration: a Newton
+method would spend as much on each of the few steps of its inner solver. Descent is monotone,
+whatever c.
 
 A round is a few iterations and opens with the certificate of every problem, from u computed anew:
 only that one counts. The problems that are left then share fewer chunks, so that a batch does not
@@ -24,6 +25,7 @@ and Toh (2018) for the augmented Lagrangian. Using it to retrain is ours.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import chex
@@ -33,6 +35,7 @@ import jax.numpy as jnp
 from tal_jax.models.svm_enlarged import (
   Pair,
   Problems,
+  Quadratic,
   backward,
   curvature,
   dual,
@@ -51,6 +54,7 @@ _OUTER = 0.3  # of the gap's other part: a gradient small enough for new multipl
 _SIGMA_GROWTH = 2.0  # with each set of new multipliers
 _PATIENCE = 3  # rounds without a clearly smaller gap, after which sigma shrinks
 _MAX_STALLED = 7  # rounds without one: given up
+
 
 class Preconditioner(NamedTuple):
   half: chex.Array  # [D, D] F^-1
@@ -111,6 +115,7 @@ class _Moving(NamedTuple):
   """What changes within a round."""
 
   theta: chex.Array
+  slope: chex.Array  # [b, D] r'(theta)
   u: Pair
   multipliers: Pair
   sigma: chex.Array
@@ -128,8 +133,10 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
   target = (jnp.broadcast_to(problems.target, (b,) + problems.target.shape), problems.own_target)
   u = mapped(jnp.subtract, target, forward(problems, state.theta))
   alpha = dual(u, state.multipliers, state.sigma, c, loss)
-  gradient = state.theta - backward(problems, alpha)
-  objective, slack, rest = gap_parts(state.theta, gradient, u, alpha, c, loss)
+  slope = problems.rest.gradient + problems.rest.times(state.theta - problems.rest.origin)
+  gradient = slope - backward(problems, alpha)
+  objective, slack, rest = gap_parts(
+      _value(problems.rest, state.theta, slope), gradient, u, alpha, c, loss)
   gap = slack + rest
   better = (gap < state.best_gap) & ~state.done
   stalled = jnp.where(gap < 0.8 * state.best_gap, 0, state.stalled + 1)
@@ -137,13 +144,16 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
   sigma = jnp.where(late, 0.05 * state.sigma, state.sigma)
   done = (state.done | (gap <= tol * objective) | (stalled >= _MAX_STALLED)
           | (state.num_iters >= max_iters))
-  start = _Moving(state.theta, u, state.multipliers, sigma, gradient, jnp.zeros_like(gradient),
-                  gradient, jnp.full(b, jnp.inf), late | (rest <= _OUTER * slack), done,
-                  state.num_iters)
+  start = _Moving(
+      state.theta, slope, u, state.multipliers, sigma, gradient, jnp.zeros_like(gradient), gradient,
+      jnp.full(b, jnp.inf), late | (rest <= _OUTER * slack), done, state.num_iters)
+
+  own_weights = curvature(u, state.multipliers, sigma, c, loss)[1]
+  precondition = functools.partial(_apply, preconditioner, _core(preconditioner, own_weights))
 
   def step(carry):
     k, now = carry
-    return k + 1, _step(problems, preconditioner, now, c, loss, tol)
+    return k + 1, _step(problems, precondition, now, c, loss, tol)
 
   _, end = jax.lax.while_loop(
       lambda carry: (carry[0] < _ROUND_ITERS) & ~carry[1].frozen.all(), step, (0, start))
@@ -154,18 +164,17 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
       stalled, done)
 
 
-def _step(problems, preconditioner, now: _Moving, c, loss, tol) -> _Moving:
-  weights = curvature(now.u, now.multipliers, now.sigma, c, loss)
-  z = _apply(preconditioner, weights[1], now.gradient)
+def _step(problems, precondition, now: _Moving, c, loss, tol) -> _Moving:
+  z = precondition(now.gradient)
   gz = (now.gradient * z).sum(1)
   beta = jnp.maximum((z * (now.gradient - now.last_gradient)).sum(1) / now.last_gz, 0.0)
   p = beta[:, None] * now.direction - z
   descends = (now.gradient * p).sum(1) < 0
   p = jnp.where(descends[:, None], p, -z)
-  q = forward(problems, p)
-  t = _line_search(now, p, q, c, loss)
+  q, bent = forward(problems, p), problems.rest.times(p)
+  t = _line_search(now, p, q, bent, c, loss)
   t = jnp.where(now.frozen, 0.0, t)
-  theta = now.theta + t[:, None] * p
+  theta, slope = now.theta + t[:, None] * p, now.slope + t[:, None] * bent
   u = mapped(lambda a, b: a - t[:, None] * b, now.u, q)
   multipliers, sigma = now.multipliers, now.sigma
   if loss == "hinge":
@@ -175,18 +184,24 @@ def _step(problems, preconditioner, now: _Moving, c, loss, tol) -> _Moving:
     multipliers = mapped(lambda old, new: jnp.where(moved, new, old), multipliers, alpha)
     sigma = jnp.where(moved[:, 0], jnp.minimum(_SIGMA_GROWTH * sigma, most), sigma)
   alpha = dual(u, multipliers, sigma, c, loss)
-  gradient = theta - backward(problems, alpha)
-  objective, slack, rest = gap_parts(theta, gradient, u, alpha, c, loss)
+  gradient = slope - backward(problems, alpha)
+  objective, slack, rest = gap_parts(
+      _value(problems.rest, theta, slope), gradient, u, alpha, c, loss)
   return _Moving(
-      theta, u, multipliers, sigma, gradient, p, now.gradient,
+      theta, slope, u, multipliers, sigma, gradient, p, now.gradient,
       jnp.where(now.outer, jnp.inf, gz),  # new multipliers: another function
       rest <= _OUTER * slack, now.frozen | (slack + rest <= _SECURE * tol * objective),
       now.num_iters + ~now.frozen)
 
 
-def _line_search(now: _Moving, p, q, c, loss):
+def _value(rest: Quadratic, theta, slope):
+  """r(theta), from its derivative there: [b]."""
+  return rest.value + 0.5 * ((theta - rest.origin) * (slope + rest.gradient)).sum(1)
+
+
+def _line_search(now: _Moving, p, q, bent, c, loss):
   """t >= 0 with |phi'(t)| <= |phi'(0)| / 10: Newton's method inside a bracket."""
-  linear, quadratic = (now.theta * p).sum(1), (p * p).sum(1)
+  linear, quadratic = (now.slope * p).sum(1), (bent * p).sum(1)
 
   def slope(t):  # and its derivative
     u = mapped(lambda a, b: a - t[:, None] * b, now.u, q)
@@ -218,14 +233,19 @@ def _line_search(now: _Moving, p, q, c, loss):
   return jnp.where(flat(s) | (s < 0), t, low)
 
 
-def _apply(preconditioner: Preconditioner, weights, r):
-  """M^-1 r; weights: [b, m], psi'' of each problem's own rows."""
-  half, v, gram = preconditioner
+def _core(preconditioner: Preconditioner, weights):
+  """Woodbury's small matrix [b, m, m]; weights: [b, m], psi'' of each problem's own rows."""
   root = jnp.sqrt(weights)
-  inner = _inverse(jnp.eye(gram.shape[1]) + gram * root[:, :, None] * root[:, None, :])
+  outer = root[:, :, None] * root[:, None, :]
+  return outer * _inverse(jnp.eye(root.shape[1]) + preconditioner.gram * outer)
+
+
+def _apply(preconditioner: Preconditioner, core, r):
+  """M^-1 r."""
+  half, v, _ = preconditioner
   z = jnp.einsum("bi,ji->bj", r, half, precision=PRECISION)
-  t = root * jnp.einsum("bmd,bd->bm", v, z, precision=PRECISION)
-  t = root * jnp.einsum("bij,bj->bi", inner, t, precision=PRECISION)
+  t = jnp.einsum("bmd,bd->bm", v, z, precision=PRECISION)
+  t = jnp.einsum("bij,bj->bi", core, t, precision=PRECISION)
   corrected = z - jnp.einsum("bm,bmd->bd", t, v, precision=PRECISION)
   # Rounding can make the correction indefinite; without it the preconditioner never is.
   definite = (corrected * z).sum(1) > 0

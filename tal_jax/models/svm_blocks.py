@@ -34,6 +34,7 @@ from tal_jax.models.svm_problem import PRECISION
 
 _VIDEOS = 16  # a block of margins, on a device: 64 proposals of 2,048 dimensions are 8 MiB
 _ROWS = 1024  # a block of sums, and of an update of a Gram matrix
+_SMALL, _STRIPS = 512, 4  # from so many dimensions a Gram matrix is made in so many strips
 _STREAMED_BYTES = 16 << 20  # a block read from a file
 
 
@@ -168,13 +169,24 @@ def _true_first(mask: chex.Array, block: int) -> tuple[chex.Array, chex.Array]:
 
 
 def _add_outer(x, weight, carry):
+  """Adds to the blocks of the upper triangle; the others stay 0."""
   gram, border, corner = carry
   weighted = x * weight[:, None]
-  return (gram + jnp.matmul(x.T, weighted, precision=PRECISION), border + weighted.sum(0),
-          corner + weight.sum())
+  d = x.shape[1]
+  strips = [jnp.pad(jnp.matmul(x[:, low:high].T, weighted[:, low:], precision=PRECISION),
+                    ((0, 0), (low, 0))) for low, high in _strips(d)]
+  return gram + jnp.concatenate(strips), border + weighted.sum(0), corner + weight.sum()
+
+
+def _strips(d: int) -> list[tuple[int, int]]:
+  size = -(-d // (_STRIPS if d >= _SMALL else 1))
+  return [(low, min(low + size, d)) for low in range(0, d, size)]
 
 
 def _bordered(gram, border, corner):
+  strip = np.concatenate([np.full(high - low, i) for i, (low, high) in enumerate(
+      _strips(len(border)))])
+  gram = jnp.where(strip[:, None] <= strip, gram, gram.T)
   return jnp.block([[gram, border[:, None]], [border[None], corner[None, None]]])
 
 

@@ -3,6 +3,11 @@
 Notation as in `svm_problem`, but the rows of a problem are a pair: A: [n, D] the rows y_i (x_i, 1)
 that all problems share, E: [b, m, D] those of each one; a vector over rows is a pair ([b, n],
 [b, m]), so that A is never copied and pairs never joined.
+
+    P(theta) = r(theta) + c sum_i loss(u_i)
+
+r is |theta|^2 / 2, or what that becomes when further rows are taken to keep their side of the
+margin (`svm_screening`): a quadratic.
 """
 
 from __future__ import annotations
@@ -17,6 +22,24 @@ from tal_jax.models.svm_problem import PRECISION
 Pair = tuple[chex.Array, chex.Array]
 
 
+class Quadratic(NamedTuple):
+  """r(theta) = value + gradient (theta - origin) + (theta - origin)' H (theta - origin) / 2."""
+
+  origin: chex.Array  # [D]
+  value: chex.Array  # []
+  gradient: chex.Array  # [D]
+  hessian: chex.Array | None  # [D, D]; None stands for the identity
+
+  def times(self, p: chex.Array) -> chex.Array:
+    """p H: [b, D] -> [b, D]."""
+    return p if self.hessian is None else jnp.matmul(p, self.hessian, precision=PRECISION)
+
+
+def norm(size: int) -> Quadratic:
+  """|theta|^2 / 2 of theta [D]."""
+  return Quadratic(jnp.zeros(size), jnp.zeros(()), jnp.zeros(size), None)
+
+
 class Problems(NamedTuple):
   """Rows times their labels. A padded row is 0 and its target -1: it is never violated."""
 
@@ -26,6 +49,7 @@ class Problems(NamedTuple):
   own_a: chex.Array  # [b, m, d]
   own_y: chex.Array  # [b, m]
   own_target: chex.Array  # [b, m]
+  rest: Quadratic  # r, shared too
 
 
 def mapped(f, *pairs) -> Pair:
@@ -74,12 +98,21 @@ def curvature(u: Pair, multipliers: Pair, sigma, c, loss) -> Pair:
   return mapped(one, u, multipliers)
 
 
-def gap_parts(theta, gradient, u: Pair, alpha: Pair, c, loss):
-  """P(theta) and the two parts of P - D, as in `svm_problem`: over rows, and the gradient's."""
+def gap_parts(rest, gradient, u: Pair, alpha: Pair, c, loss):
+  """P(theta) and the two parts of P - D, as in `svm_problem`: over rows, and the gradient's.
+
+  Rows within r have no part in the gap as long as they are on the side that r takes them to be.
+
+  Args:
+    rest: [b] r(theta).
+    gradient: [b, D] of P with `alpha` for the slopes of the losses.
+    u, alpha: of the rows.
+    c, loss: as everywhere.
+  """
   if loss == "squared_hinge":
     losses, conjugate = mapped(lambda v: c * jnp.maximum(v, 0.0)**2, u), 1.0 / (4.0 * c)
   else:
     losses, conjugate = mapped(lambda v: c * jnp.maximum(v, 0.0), u), 0.0
   slack = summed(lambda l, v, a: jnp.maximum(l + conjugate * a * a - a * v, 0.0), losses, u, alpha)
-  objective = 0.5 * (theta**2).sum(1) + summed(lambda l: l, losses)
+  objective = rest + summed(lambda l: l, losses)
   return objective, slack, 0.5 * (gradient**2).sum(1)

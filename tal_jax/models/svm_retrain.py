@@ -1,9 +1,10 @@
 """Retrains an SVM once for each of b candidates: the base problem, and what a batch shares of it.
 
 The base problem's solution is where every candidate starts, its Newton matrix what preconditions
-them all; `svm_batch` does the rest. What that gives up on, such as hinges on few, long features,
-`svm_solver` takes up, one candidate after the other, each with Newton matrices of its own. Notation
-as in `svm` and `svm_batch`.
+them all. `svm_batch` solves them twice: first with the few rows that may change sides
+(`svm_screening`), then, mostly for the certificate alone, with all. What that gives up on, such as
+hinges on few, long features, `svm_solver` takes up, one candidate after the other, each with Newton
+matrices of its own. Notation as in `svm` and `svm_batch`.
 
 Memory is bounded by a budget: candidates whose own rows, whitened rows and multipliers exceed it
 are taken one group after the other.
@@ -17,9 +18,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models import svm_batch, svm_solver
-from tal_jax.models.svm_enlarged import Problems
-from tal_jax.models.svm_preconditioner import fresh_factor
+from tal_jax.models import svm_batch, svm_screening, svm_solver
+from tal_jax.models.svm_enlarged import Problems, norm
+from tal_jax.models.svm_preconditioner import follow, no_newton
 from tal_jax.models.svm_problem import (
   Rows,
   as_rows,
@@ -32,10 +33,13 @@ from tal_jax.models.svm_problem import (
 
 _CHUNK = 64  # candidates of one matrix product
 _MAX_BATCH_ITERS = 120  # a candidate that needs more is an ill-conditioned one
+_MAX_REDUCED_ITERS = 60  # with few rows, of these
+_ENOUGH = 0.7  # of the tolerance, with few rows: all of them have rounding of their own
 _POLISH_ITERS = 16  # of the base problem, to find a hinge's multipliers
 _SHARP = 50.0  # a row within 1 / (2 * 50) of the margin may be on it
 _NEAR = 100.0  # tolerances: a base problem as good as this is a start
 _SIGMA = 40.0  # see _sigma
+_FEW = 3  # violated rows per dimension, see _softened
 
 
 class Solution(NamedTuple):
@@ -60,8 +64,12 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
   """
   n, d = rows.x.shape
   b, m = extra_y.shape
-  theta, multipliers, sigma, factor = _base(rows, theta, is_start, c, loss, tol, max_iters)
-  half = factor.inverse()
+  theta, multipliers, sigma, newton = _base(rows, theta, is_start, c, loss, tol, max_iters)
+  half = newton.factor.inverse
+  max_iters_batch = jnp.minimum(max_iters, _MAX_BATCH_ITERS)
+  screened = None
+  if svm_screening.pays(n, d, loss):
+    screened = svm_screening.screen(rows, theta, newton, c)
   kept = n if loss == "hinge" else 0  # shared multipliers a candidate
   chunk, group = _sizes(b, n, m, d, kept, byte_budget)
   padding = -b % group
@@ -76,14 +84,22 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
     own_x = jnp.where(own_real[..., None] > 0, own_x.astype(jnp.float32), 0.0)
     problems = Problems(
         rows.x * rows.y[:, None], rows.y, 2.0 * rows.real[0] - 1.0,
-        own_x * signs[..., None], signs, 2.0 * own_real - 1.0)
+        own_x * signs[..., None], signs, 2.0 * own_real - 1.0, norm(d + 1))
+    preconditioner = svm_batch.precondition(problems, half)
+    shared = jnp.broadcast_to(multipliers[:, :kept], (group, kept))
     start = svm_batch.begin(
         jnp.broadcast_to(theta, (group, d + 1)),
-        (jnp.broadcast_to(multipliers[:, :kept], (group, kept)),
-         jnp.zeros((group, m if kept else 0))), jnp.broadcast_to(sigma, group))
+        (shared, jnp.zeros((group, m if kept else 0))), jnp.broadcast_to(sigma, group))
+    if screened is not None:
+      few = svm_batch.solve(
+          svm_screening.reduced(problems, screened), preconditioner, start, c=c, loss=loss,
+          tol=_ENOUGH * tol, max_iters=jnp.minimum(max_iters, _MAX_REDUCED_ITERS),
+          chunk_size=chunk)
+      start = svm_batch.begin(few.theta, few.multipliers, few.sigma)._replace(
+          num_iters=few.num_iters)
     return _solution(svm_batch.solve(
-        problems, svm_batch.precondition(problems, half), start, c=c, loss=loss, tol=tol,
-        max_iters=jnp.minimum(max_iters, _MAX_BATCH_ITERS), chunk_size=chunk))
+        problems, preconditioner, start, c=c, loss=loss, tol=tol, max_iters=max_iters_batch,
+        chunk_size=chunk))
 
   solutions = jax.lax.map(solve, (groups(extra_x), groups(extra_y), groups(extra_real)))
   solutions = jax.tree.map(
@@ -122,40 +138,56 @@ def _sizes(b, n, m, d, kept, byte_budget) -> tuple[int, int]:
   """Candidates of a chunk, and of a group (a multiple of it, or all of a single chunk)."""
   own = 4 * (3 * m * (d + 1) + 2 * m * m + 2 * kept + 8 * d)
   working = own + 4 * 12 * n
-  chunk = max(1, min(_CHUNK, b, byte_budget // working))
+  chunk = max(1, min(-(-b // -(-b // _CHUNK)), byte_budget // working))
   chunks = max(1, min(-(-b // chunk), byte_budget // (own * chunk)))
   return chunk, chunk * chunks
 
 
 def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
   """The base problem's theta [1, D], multipliers [1, n], sigma [1] and Newton matrix."""
-  start = svm_solver.cold_start(rows, theta, c, loss)
+  start, none = svm_solver.cold_start(rows, theta, c, loss), no_newton(rows)
 
   def solved():
-    state, factor = svm_solver.solve(rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters)
+    state, newton = svm_solver.solve(rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters)
     alpha = dual_point(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
-    return state.theta, alpha, factor
+    return state.theta, alpha, newton
 
   u = 1.0 - forward(rows, theta)
   if loss == "squared_hinge":
     alpha = dual_point(rows.real, u, start.multipliers, start.sigma, c, loss)
     objective, slack = primal_and_slack(rows.real, theta, u, alpha, c, loss)
     gap = slack + 0.5 * ((theta - backward(rows, alpha))**2).sum(1)
-
-    def taken():
-      weights = newton_weights(rows.real, u, start.multipliers, start.sigma, c, loss)
-      return theta, alpha, fresh_factor(rows, weights)
-
-    theta, _, factor = jax.lax.cond((gap <= tol * objective)[0], taken, solved)
-    return theta, start.multipliers, start.sigma, factor
-  if is_start:
-    polished, near = _polished(rows, theta, u, c, tol)
-    theta, alpha = jax.lax.cond(near, lambda: polished, lambda: solved()[:2])
+    theta, _, newton = jax.lax.cond(
+        (gap <= tol * objective)[0], lambda: (theta, alpha, none), solved)
+    alpha, sigma = start.multipliers, start.sigma
   else:
-    theta, alpha, _ = solved()
-  sigma = _sigma(rows, alpha, c)
-  return theta, alpha, sigma, fresh_factor(
-      rows, newton_weights(rows.real, 1.0 - forward(rows, theta), alpha, sigma, c, loss))
+    if is_start:
+      polished, near = _polished(rows, theta, u, c, tol)
+      theta, alpha, newton = jax.lax.cond(near, lambda: (*polished, none), solved)
+    else:
+      theta, alpha, newton = solved()
+    sigma = _sigma(rows, alpha, c)
+  u = 1.0 - forward(rows, theta)
+  curvature = newton_weights(rows.real, u, alpha, sigma, c, loss)
+  if loss == "squared_hinge":
+    curvature = _softened(u, curvature, rows, c)
+  # The solver's last matrix may be that of an iterate before.
+  newton = jax.lax.cond((curvature != newton.curvature).any(),
+                        lambda: follow(rows, newton, curvature), lambda: newton)
+  return theta, alpha, sigma, newton
+
+
+def _softened(u, curvature, rows: Rows, c):
+  """The curvature [1, n] that preconditions candidates best.
+
+  With many rows per dimension it is that of the base solution. With few, each row that a candidate
+  makes enter or leave changes the Newton matrix by a factor in one direction, up to 2 c |a|^2 or
+  its inverse; a weight between the two, by how far the row is from its margin, leaves roots of
+  these factors and needs a third of the iterations. Found by trial.
+  """
+  few = (curvature > 0).sum() < _FEW * (rows.x.shape[1] + 1)
+  soft = rows.real * 2.0 * c * jnp.clip(0.5 + 0.5 * u, 0.0, 1.0)**2
+  return jnp.where(few, soft, curvature)
 
 
 def _sigma(rows: Rows, alpha, c):
@@ -180,12 +212,12 @@ def _polished(rows: Rows, theta, u, c, tol):
   n, d = rows.x.shape
   guess = rows.real * jnp.clip(c / 2 + _SHARP * c * u, 0.0, c)
   sigma = _sigma(rows, guess, c)
-  factor = fresh_factor(rows, newton_weights(rows.real, u, guess, sigma, c, "hinge"))
+  newton = follow(rows, no_newton(rows), newton_weights(rows.real, u, guess, sigma, c, "hinge"))
   problems = Problems(
       rows.x * rows.y[:, None], rows.y, 2.0 * rows.real[0] - 1.0, jnp.zeros((1, 1, d)),
-      jnp.zeros((1, 1)), -jnp.ones((1, 1)))
+      jnp.zeros((1, 1)), -jnp.ones((1, 1)), norm(d + 1))
   state = svm_batch.solve(
-      problems, svm_batch.precondition(problems, factor.inverse()),
+      problems, svm_batch.precondition(problems, newton.factor.inverse),
       svm_batch.begin(theta, (guess, jnp.zeros((1, 1))), sigma), c=c, loss="hinge", tol=tol,
       max_iters=_POLISH_ITERS, chunk_size=1)
   u = 1.0 - forward(rows, state.theta)

@@ -25,7 +25,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models.svm_preconditioner import Factor, fresh_factor
+from tal_jax.models.svm_preconditioner import Newton, follow, no_newton
 from tal_jax.models.svm_problem import (
   LOSSES,
   Rows,
@@ -83,7 +83,7 @@ def start_at(real: chex.Array, theta: chex.Array, c, loss: str) -> Start:
   return Start(theta, jnp.zeros_like(real), sigma)
 
 
-def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters) -> tuple[State, Factor]:
+def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters) -> tuple[State, Newton]:
   """The augmented Lagrangian loop on rows in memory.
 
   Returns:
@@ -97,27 +97,25 @@ def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters) -> tuple[St
   def iterate(carry):
     # Certificate first, then the step: one copy of each in the compiled program. The round after
     # the last step certifies only, and is not counted in the result.
-    state, factor, factorised = carry
+    state, newton = carry
     running = unfinished(state, max_iters)
     u = 1.0 - forward(rows, state.theta)
     alpha = dual_point(real, u, state.multipliers, state.sigma, c, loss)
     certified = certify(real, state, u, alpha, backward(rows, alpha), c, loss, tol)
     state = jax.tree.map(functools.partial(_where, running), certified, state)
     curvature = newton_weights(real, state.violation, state.multipliers, state.sigma, c, loss)
-    changed = (curvature != factorised).sum() > _STALE[loss] * (curvature > 0).sum()
-    factor, factorised = jax.lax.cond(
+    changed = (curvature != newton.curvature).sum() > _STALE[loss] * (curvature > 0).sum()
+    newton = jax.lax.cond(
         changed & unfinished(state, max_iters).any(),
-        lambda: (fresh_factor(rows, curvature), curvature), lambda: (factor, factorised))
+        lambda: follow(rows, newton, curvature), lambda: newton)
     step, product = conjugate_gradients(
         functools.partial(forward, rows), functools.partial(backward, rows), curvature,
-        -state.gradient, factor.solve)
-    return advance(real, state, step, product, c, loss, max_iters), factor, factorised
+        -state.gradient, newton.factor.solve)
+    return advance(real, state, step, product, c, loss, max_iters), newton
 
-  d = start.theta.shape[1]
-  none = Factor(jnp.eye(d), jnp.ones(d)), jnp.full_like(real, -1.0)
-  state, factor, _ = jax.lax.while_loop(
-      lambda carry: jnp.any(unfinished(carry[0], max_iters)), iterate, (begin(real, start), *none))
-  return state, factor
+  return jax.lax.while_loop(
+      lambda carry: jnp.any(unfinished(carry[0], max_iters)), iterate,
+      (begin(real, start), no_newton(rows)))
 
 
 def begin(real: chex.Array, start: Start) -> State:

@@ -43,7 +43,7 @@ def test_no_batched_factorisation(m, loss):
   found = ranks(jax.vmap(retrain), *shapes)
   assert len(found) >= 4 and set(found) == {2}
   found = ranks(jax.vmap(lambda x, y: svm.fit(x, y, loss=loss)), *shapes[:2])
-  assert len(found) >= 3 and set(found) == {2}
+  assert len(found) >= 2 and set(found) == {2}
 
 
 def test_the_walk_sees_batched_calls():
@@ -55,7 +55,7 @@ def test_inverse_of_a_factor_also_under_vmap_and_of_a_singular_matrix():
   grams = (a @ a.transpose(0, 2, 1)).astype(np.float32)
 
   def half(gram, sigma):
-    return svm_preconditioner.factorise(gram, sigma).inverse()
+    return svm_preconditioner.factorise(gram, sigma).inverse
 
   halves = np.asarray(jax.vmap(half, in_axes=(0, None))(grams, 2.0))
   inverses = halves.transpose(0, 2, 1) @ halves

@@ -1,0 +1,71 @@
+"""Screens the shared rows of a batch of SVMs: few of them can change sides, the others are folded.
+
+A candidate moves theta a little, so that only rows near the margin of the base problem enter or
+leave the loss. The n / 8 nearest stay as they are; each of the others is taken to keep its side and
+becomes a part of the quadratic r of `svm_enlarged`: nothing where u < 0, and c u^2 where u > 0.
+That makes an iteration two to three times cheaper. Nothing is assumed in the end: the certificate
+of the whole problem says which candidates were right, and the others go on there.
+
+For the squared hinge only. Under the hinge most rows can stand on the margin at once, and to fold
+some of them takes away the curvature that the preconditioner counts on: iterations become cheaper
+and many more.
+
+Notation as in `svm_batch`; k: the number of rows that stay.
+
+Source: the idea is the shrinking of Joachims (1999) and of LIBLINEAR; to fold the rows of a batch
+from one base solution, with the final word left to the full certificate, is ours.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from tal_jax.models.svm_enlarged import Problems, Quadratic
+from tal_jax.models.svm_preconditioner import Newton, followed
+from tal_jax.models.svm_problem import Rows, backward, forward
+
+_SHARE = 8  # one row in so many stays
+_FEWEST = 1024  # rows worth screening
+_PER_DIMENSION = 2  # rows: an iteration with r costs a product [D, D] more
+
+
+class Screened(NamedTuple):
+  kept: chex.Array  # [k] int32, rows that stay
+  rest: Quadratic
+
+
+def pays(num_rows: int, dim: int, loss: str) -> bool:
+  """Whether an iteration gets clearly cheaper."""
+  return loss == "squared_hinge" and num_rows >= max(_FEWEST, _PER_DIMENSION * dim)
+
+
+def screen(rows: Rows, theta: chex.Array, newton: Newton, c) -> Screened:
+  """Chooses the rows that stay, and folds the others.
+
+  Args:
+    rows: the labelled set.
+    theta: [1, D] the base solution.
+    newton: a Newton matrix of the squared hinge, near that at theta.
+    c: as in `svm.fit`.
+  """
+  n = rows.x.shape[0]
+  u = 1.0 - forward(rows, theta)[0]
+  real = rows.real[0] > 0
+  kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), -(-n // _SHARE))[1]
+  folded = (u > 0) & real & jnp.ones(n, bool).at[kept].set(False)
+  violation = jnp.where(folded, u, 0.0)
+  gradient = theta - backward(rows, 2.0 * c * violation[None])
+  return Screened(kept, Quadratic(
+      theta[0], 0.5 * (theta**2).sum() + c * (violation**2).sum(), gradient[0],
+      followed(rows, newton, jnp.where(folded, 2.0 * c, 0.0)[None])))
+
+
+def reduced(problems: Problems, screened: Screened) -> Problems:
+  """The problems with k shared rows instead of n."""
+  return problems._replace(
+      a=problems.a[screened.kept], y=problems.y[screened.kept],
+      target=problems.target[screened.kept], rest=screened.rest)
