@@ -133,12 +133,12 @@ def split_batch(fn: Callable[..., Any], shared: Any, batched: Any, **static: Any
   Args:
     fn: a function of module level, independent in the entries of the batch; its results have the
       batch axis first.
-    shared: arrays that every device needs in full.
+    shared: arrays that every device needs in full; `replicate` them where many calls share them.
     batched: arrays [b, ...]; the last entry is repeated to make b a multiple of the devices.
     static: hashable arguments.
 
   Returns:
-    What fn returns, [b, ...].
+    What fn returns, [b, ...]; with several devices on the first one of every process.
   """
   size = jax.device_count()
   if size == 1:
@@ -146,8 +146,9 @@ def split_batch(fn: Callable[..., Any], shared: Any, batched: Any, **static: Any
   b = jax.tree.leaves(batched)[0].shape[0]
   fill = np.minimum(np.arange(-(-b // size) * size), b - 1)
   batched = jax.tree.map(lambda leaf: leaf[fill], batched) if len(fill) > b else batched
-  result = _split(fn, tuple(sorted(static.items())))(shared, batched)
-  return jax.tree.map(lambda leaf: leaf[:b], result) if len(fill) > b else result
+  result = _split(fn, tuple(sorted(static.items())))(
+      replicate(shared), jax.tree.map(spread, batched))
+  return local(jax.tree.map(lambda leaf: leaf[:b], to_host(result)))
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from experiments import simulate
 from tal_jax import devices
 from tal_jax import pool as pool_lib
 from tal_jax.models import svm
+from tal_jax.selection import gain, held_out
 from tests import pools
 from tests.test_devices import config_of
 
@@ -79,11 +80,28 @@ def check_split_batch() -> None:
   np.testing.assert_allclose(got_info.objective, info.objective, rtol=2e-5)
 
 
+def check_gains() -> None:
+  """Candidates retrained on eight devices: the gains are those of one."""
+  pool, testing = pools.videos(12), pools.videos(6, seed=1)
+  start = svm.SvmParams(jnp.zeros(pools.DIM), jnp.zeros(()))
+  labeled, candidates = (pool_lib.take(pool, jnp.arange(*part)) for part in ((4,), (4, 12)))
+  measured_on = held_out.prepare(testing, pools.SETTINGS)
+  got = gain.one_step_gains(labeled, candidates, measured_on, pools.SETTINGS, start)
+  *rows, extra_x, extra_y, extra_mask = gain._rows(labeled, candidates, pools.SETTINGS)
+  params, info, ap = gain._retrain_and_measure(
+      (*rows, start, measured_on), (extra_x, extra_y, extra_mask), settings=pools.SETTINGS)
+  assert info.converged.all() and got.info.converged.all()
+  np.testing.assert_allclose(got.base.w, params.w[0], atol=1e-3)
+  np.testing.assert_allclose(got.base_ap, ap[0], atol=1e-6)
+  np.testing.assert_allclose(got.gains, ap[1:] - ap[0], atol=1e-6)
+
+
 def main() -> None:
   assert jax.device_count() == 8
   check_place()
   check_replicate()
   check_split_batch()
+  check_gains()
   config = config_of(json.loads(pathlib.Path(sys.argv[1]).read_text()))
   for workdir in sys.argv[2:]:
     simulate.run(config, workdir)

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tal_jax import devices
 from tal_jax.models import stage_wise, svm
 from tal_jax.pool import VideoPool, take
 from tal_jax.selection import held_out as held_out_lib
@@ -38,8 +39,8 @@ def one_step_gains(labeled: VideoPool, candidates: VideoPool, held_out: HeldOut,
                    settings: stage_wise.Settings, start: svm.SvmParams) -> OneStep:
   """Retrains once per candidate and measures every gain.
 
-  To be called from the host: `svm.retrain_with_one_extra` orchestrates programs of its own. What
-  is before and after it is one program each.
+  To be called from the host: candidates are split over the devices, each of which retrains and
+  measures its own at its own pace.
 
   Args:
     labeled: L, padded videos masked out.
@@ -49,10 +50,18 @@ def one_step_gains(labeled: VideoPool, candidates: VideoPool, held_out: HeldOut,
     start: a solution of L, or any start.
   """
   x, y, mask, extra_x, extra_y, extra_mask = _rows(labeled, candidates, settings)
+  return _compare(*devices.split_batch(
+      _retrain_and_measure, (x, y, mask, start, held_out), (extra_x, extra_y, extra_mask),
+      settings=settings))
+
+
+def _retrain_and_measure(shared, batched, *, settings: stage_wise.Settings):
+  """The SVM with each candidate, how its training went, and its AP, batched over candidates."""
+  *rows, start, held_out = shared
   retrained, info = svm.retrain_with_one_extra(
-      x, y, mask, extra_x, extra_y, extra_mask, init=start, c=settings.svm_c,
-      loss=settings.svm_loss, tol=_tolerance(settings))
-  return _compare(retrained, info, held_out_lib.average_precisions(retrained, held_out, settings))
+      *rows, *batched, init=start, c=settings.svm_c, loss=settings.svm_loss,
+      tol=_tolerance(settings))
+  return retrained, info, held_out_lib.average_precisions(retrained, held_out, settings)
 
 
 @functools.partial(jax.jit, static_argnames="settings")

@@ -142,7 +142,8 @@ def generate(key: chex.PRNGKey, knowledge_source: VideoPool, settings: stage_wis
     k_cut, key = jax.random.split(key)
     keys = jax.random.split(key, len(sizes))
     train, measure = cut(k_cut, num_videos, held_out_ratio)
-    held_out = held_out_lib.prepare(_on_device(take(knowledge_source, measure)), settings)
+    held_out = devices.replicate(
+        held_out_lib.prepare(_on_device(take(knowledge_source, measure)), settings))
   for i in range(len(rows), len(sizes)):
     row = devices.to_host(episode(
         keys[i], knowledge_source, train, held_out, settings, num_labeled=sizes[i],
