@@ -1,0 +1,103 @@
+"""Cuts a long recording into clips, each a video of its own that starts at 0 s.
+
+Frames are decoded and encoded again, since a copy of the stream could only be cut at its key
+frames, seconds off. Sound is left out. PyAV (extra `video`) does both; it is imported where it is
+used.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tal_jax.data.types import DataError
+
+_CODECS = (("libx264", {"crf": "18"}), ("mpeg4", {"qscale": "3"}))  # the first that there is
+_TIME_BASE = Fraction(1, 90_000)
+
+
+def cut(path: str | os.PathLike, times: Sequence[float],
+        folder: str | os.PathLike) -> list[pathlib.Path]:
+  """Writes the parts of a video between its start, the given times and its end.
+
+  A frame belongs to the part in which it appears on the screen, so no frame is lost or doubled.
+
+  Args:
+    path: the video.
+    times: seconds, ascending and within the video.
+    folder: of the clips NAME_0.mp4, NAME_1.mp4 and so on; made if it does not exist.
+
+  Returns:
+    The paths of the clips, in order.
+
+  Raises:
+    DataError: no such file, no video in it, times that leave a clip without a frame, or no PyAV.
+  """
+  av = _pyav()
+  path, folder = pathlib.Path(path), pathlib.Path(folder)
+  if not path.is_file():
+    raise DataError(f"{path}: no such video.")
+  if list(times) != sorted(set(times)) or (len(times) and min(times) <= 0):
+    raise DataError(f"The times to cut at must be above 0 and ascend: {list(times)}.")
+  folder.mkdir(parents=True, exist_ok=True)
+  clips = [folder / f"{path.stem}_{i}.mp4" for i in range(len(times) + 1)]
+  # The name ends in .part until a clip is whole, so that a killed run leaves none that is cut off.
+  parts = [clip.with_name(clip.name + ".part") for clip in clips]
+  writers = [_Writer(part) for part in parts]
+  try:
+    with av.open(os.fspath(path)) as source:
+      if not source.streams.video:
+        raise DataError(f"{path} has no video stream.")
+      for frame in source.decode(source.streams.video[0]):
+        i = sum(frame.time >= time for time in times)
+        writers[i].write(frame, times[i - 1] if i else 0.0)
+  except av.error.FFmpegError as error:
+    raise DataError(f"{path} cannot be decoded: {error}") from error
+  finally:
+    counts = [writer.close() for writer in writers]
+  if 0 in counts:
+    for part in parts:
+      part.unlink(missing_ok=True)
+    raise DataError(f"{path}: clip {counts.index(0)} would have no frame; cut within the video.")
+  for part, clip in zip(parts, clips, strict=True):
+    part.replace(clip)
+  return clips
+
+
+class _Writer:
+  """One clip; opened with its first frame, which has the size."""
+
+  def __init__(self, path: pathlib.Path):
+    self.path, self.container, self.stream, self.count = path, None, None, 0
+
+  def write(self, frame, start: float) -> None:
+    if self.container is None:
+      self.container = _pyav().open(os.fspath(self.path), "w", format="mp4")
+      codec, options = next(item for item in _CODECS if item[0] in _pyav().codecs_available)
+      self.stream = self.container.add_stream(codec, options=options)
+      # Even sizes, as 4:2:0 needs them; at most one row or column is scaled away.
+      self.stream.width, self.stream.height = frame.width // 2 * 2, frame.height // 2 * 2
+      self.stream.pix_fmt = "yuv420p"
+      self.stream.time_base = self.stream.codec_context.time_base = _TIME_BASE
+    copy = frame.reformat(self.stream.width, self.stream.height, "yuv420p")
+    copy.pts, copy.time_base = round((frame.time - start) / _TIME_BASE), _TIME_BASE
+    copy.pict_type = 0  # the encoder chooses its own key frames
+    self.count += 1
+    self.container.mux(self.stream.encode(copy))
+
+  def close(self) -> int:
+    """Ends the file and returns the number of its frames."""
+    if self.container is not None:
+      self.container.mux(self.stream.encode())
+      self.container.close()
+    return self.count
+
+
+def _pyav():
+  try:
+    import av
+  except ImportError as error:
+    raise DataError("Cutting videos needs PyAV: pip install 'tal_jax[video]'.") from error
+  return av
