@@ -27,7 +27,15 @@ import numpy as np
 import threadpoolctl
 
 from tal_jax.data.annotations import select
-from tal_jax.data.types import DataError, Dataset, RawData, SearchResults, Split, VideoAnnotation
+from tal_jax.data.types import (
+  DataError,
+  Dataset,
+  EncodedFeatures,
+  RawData,
+  SearchResults,
+  Split,
+  VideoAnnotation,
+)
 from tal_jax.encoders.pooling import ENCODERS, encode
 from tal_jax.pool import VideoPool
 
@@ -132,8 +140,14 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
 
 def _encode(raw: RawData, video: VideoAnnotation, segments: np.ndarray,
             encoder: str) -> np.ndarray:
-  """Features of the segments and, last, of the whole video."""
-  frames, grid = raw.features(video.video_id)
+  """Features of the segments (the video's proposals, or none) and, last, of the whole video."""
+  features = raw.features(video.video_id)
+  if isinstance(features, EncodedFeatures):
+    if features.encoder != encoder:
+      raise DataError(f"{raw.caption}: pooled by the encoder {features.encoder!r}, not "
+                      f"{encoder!r}: set --config.encoder={features.encoder}, or build anew.")
+    return np.concatenate([features.values[:len(segments)], features.whole[None]])
+  frames, grid = features
   whole = np.array([[0.0, video.duration]])
   return encode(frames, np.concatenate([segments, whole]), grid, encoder=encoder)
 

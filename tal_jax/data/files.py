@@ -14,9 +14,9 @@ from absl import logging
 
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data import splits
-from tal_jax.data.features import open_store, with_time
 from tal_jax.data.formats import registry
-from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
+from tal_jax.data.parts import read_parts
+from tal_jax.data.proposals import clip_to_video, sliding_windows
 from tal_jax.data.types import Annotations, DataError, RawData, Split
 from tal_jax.data.validation import Report, validate
 
@@ -83,30 +83,23 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
     raise DataError("data.proposals and data.windows exclude each other: the proposals come from "
                     "the file or from sliding windows.")
   files = annotations_lib.several(annotations)
-  file = ", ".join(map(os.fspath, files))
-  annotated, structural, detected = annotations_lib.scan(
-      files, format=annotations_format, background=background, video_info=video_info, label=label)
-  store = with_time(open_store(features, key=feature_key, format=features_format), annotated,
-                    fps=fps, stride=stride, window=window)
-  detected.append(store.statement)
-  read = None
-  if proposals is not None:
-    reading = registry.read(
-        proposals, "proposals", format=proposals_format,
-        durations={video_id: video.duration for video_id, video in annotated.videos.items()},
-        rates=frame_rates(annotated, fps))
-    read = {video_id: ranked(found, num_proposals) for video_id, found in reading.value.items()}
-    detected.append(reading.statement)
+  parts = read_parts(
+      files, features=features, proposals=proposals, annotations_format=annotations_format,
+      features_format=features_format, proposals_format=proposals_format, fps=fps, stride=stride,
+      window=window, feature_key=feature_key, num_proposals=num_proposals, background=background,
+      video_info=video_info, label=label)
+  annotated, store, read = parts.annotations, parts.store, parts.proposals
   sets, split_error = None, None
   try:
     sets = split_by(annotated, split, split_options, seed)
   except DataError as error:
     split_error = error  # the report first: its wrong subset names are the likely cause
   report = validate(
-      annotated, store, split=sets, subsets=_subsets(split, split_options), annotations_file=file,
-      structural=structural, proposals=read, proposals_file=os.fspath(proposals or ""),
-      allow_missing=allow_missing)
-  report = report._replace(summary="\n".join([report.summary, *detected]))
+      annotated, store, split=sets, subsets=split_subsets(split, split_options),
+      annotations_file=", ".join(map(os.fspath, files)), structural=parts.structural,
+      proposals=read, proposals_file=os.fspath(proposals or ""),
+      proposal_faults=parts.proposal_faults, allow_missing=allow_missing)
+  report = report._replace(summary="\n".join([report.summary, *parts.detected]))
   if report.is_fatal:
     return None, report
   if sets is None:
@@ -128,18 +121,8 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
       name = annotations_lib.find_id(video_id, read)
       return clip_to_video(read[name], annotated.videos[video_id].duration).segments
 
-  return RawData(annotated, store, draw, sets, _search(annotated, sets),
+  return RawData(annotated, store, draw, sets, search_videos(annotated, sets),
                  caption or ", ".join(map(os.path.basename, files))), report
-
-
-def frame_rates(annotated: Annotations, fps: float | None = None) -> dict[str, float]:
-  """Frames per second by video: the file's, else `fps`; those of which neither is known left out.
-
-  In this order, because features are often made at another rate than the video's.
-  """
-  rates = {video_id: annotations_lib.frame_rate(video) or fps
-           for video_id, video in annotated.videos.items()}
-  return {video_id: rate for video_id, rate in rates.items() if rate is not None}
 
 
 def split_by(annotated: Annotations, name: str, options: Mapping[str, Any], seed: int) -> Split:
@@ -153,7 +136,7 @@ def split_by(annotated: Annotations, name: str, options: Mapping[str, Any], seed
     raise DataError(f"data.split: {error}") from error
 
 
-def _subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
+def split_subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
   """The subset names in use: those given, else the defaults of the split's function."""
   if name not in SPLITS or name == "list":
     return None
@@ -162,7 +145,7 @@ def _subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
           for subset in splits.names(options.get(option, defaults[option]))}
 
 
-def _search(annotated: Annotations, split: Split) -> Annotations | None:
+def search_videos(annotated: Annotations, split: Split) -> Annotations | None:
   """Videos that may play search results: Knowledge-Source, if it shares classes with Selection."""
   knowledge = annotations_lib.select(annotated, split.knowledge_source)
   selection = annotations_lib.select(annotated, split.selection)

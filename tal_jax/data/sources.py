@@ -4,6 +4,7 @@
     activitynet_annotations   the timeline of a real ActivityNet-format JSON, features and proposals
                               simulated
     files                     real annotations, features and proposals
+    tfds                      what experiments.build_dataset made of them
 """
 
 from __future__ import annotations
@@ -46,10 +47,16 @@ def _files(*, seed: int, split: Mapping[str, Any], annotations: str | tuple[str,
       video_info=video_info or None, label=label or None, **options)
 
 
+def _tfds(**options: Any) -> RawData:
+  from tal_jax.data.tfds import reader  # tensorflow_datasets takes a while to import
+  return reader.load(**options)
+
+
 SOURCES: dict[str, Callable[..., RawData]] = {
     "simulated": _simulated,
     "activitynet_annotations": _activitynet_annotations,
     "files": _files,
+    "tfds": _tfds,
 }
 
 

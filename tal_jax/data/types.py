@@ -87,6 +87,14 @@ class FrameFeatures(NamedTuple):
   grid: TimeGrid
 
 
+class EncodedFeatures(NamedTuple):
+  """Features of one video that are pooled already."""
+
+  values: np.ndarray  # [p, d], one row per proposal of the video, in their order
+  whole: np.ndarray  # [d], of the segment [0, duration]
+  encoder: str  # that pooled them
+
+
 class Split(NamedTuple):
   """Video ids of the three disjoint sets of the paper, Sec. 4.1."""
 
@@ -115,7 +123,7 @@ class RawData(NamedTuple):
   """
 
   annotations: Annotations
-  features: Callable[[str], FrameFeatures]
+  features: Callable[[str], FrameFeatures | EncodedFeatures]
   proposals: Callable[[str], np.ndarray]  # -> [p, 2] float64 seconds
   split: Split
   search: Annotations | None  # videos for SearchResults (whole-video use, first label), or None

@@ -21,7 +21,7 @@ def make(folder, **changes):
     database[video_id] = {
         "subset": "training" if video_id[0] == "t" else "validation", "duration": 20.0,
         "fps": 10, "subject": n // 2, "annotations": [{"segment": [2, 8], "label": f"c{n % 3}"}]}
-    np.save(folder / "features" / f"{video_id}.npy", np.full((40, 2), float(n)))
+    np.save(folder / "features" / f"{video_id}.npy", np.full((40, 2), float(n + 1)))
   (folder / "a.json").write_text(json.dumps({"database": database}))
   return dict(annotations=folder / "a.json", features=folder / "features", stride=5, window=5,
               split="subject", split_options={"num_knowledge_subjects": 1}, seed=0) | changes
@@ -31,7 +31,7 @@ def test_load(tmp_path):
   raw = lib.load(**make(tmp_path, windows={"shortest": 4.0}), report_path=tmp_path / "report.txt")
   assert list(map(len, raw.split)) == [2, 4, 6] and raw.caption == "a.json"
   assert raw.features("t3").grid == TimeGrid(10.0, 5.0, 5.0)
-  np.testing.assert_array_equal(raw.features("t3").values, np.full((40, 2), 3.0))
+  np.testing.assert_array_equal(raw.features("t3").values, np.full((40, 2), 4.0))
   np.testing.assert_array_equal(raw.proposals("t3")[0], [0, 4])
   # People differ, classes are shared: Knowledge-Source can play the search results.
   assert tuple(raw.search.videos) == raw.split.knowledge_source
@@ -61,7 +61,7 @@ def test_formats_of_several_kinds_at_once(tmp_path):
     write_annotations(file, select(annotated, [i for i in IDS if i[0] == prefix]), format="csv")
   (tmp_path / "flow").mkdir()
   for video_id in IDS:
-    np.save(tmp_path / "flow" / f"v_{video_id}.npy", np.zeros((39, 3)))
+    np.save(tmp_path / "flow" / f"v_{video_id}.npy", np.ones((39, 3)))
   (tmp_path / "p.csv").write_text("f-init f-end score video-name\n" + "".join(
       f"0 {n} {n / 100} {i}\n" for i in IDS for n in (20, 30)))
   raw, report = lib.inspect(**options | dict(

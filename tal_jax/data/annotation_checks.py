@@ -1,0 +1,197 @@
+"""Checks of the annotations: subsets, truths, classes, and the unit of the times."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from tal_jax.data import time_units
+from tal_jax.data.annotations import frame_rate, frame_segments, same_subset
+from tal_jax.data.problems import Problem
+from tal_jax.data.types import Annotations, Split, VideoAnnotation
+
+TIME_TOLERANCE = 1e-6  # seconds
+# Truths closer than this are one truth twice, as in ActionFormer's and OpenTAD's readers. Of
+# ActivityNet 1.3's 52 copies 49 are equal to the last bit, 3 differ in the 14th digit.
+_SAME_TRUTH = 1e-3  # seconds
+_RATE_TOLERANCE = 0.05
+
+
+def check_subsets(annotations: Annotations, split: Split | None,
+                  subsets: Collection[str] | None, file: str) -> list[Problem]:
+  """Subsets that the split names and that are not there, and videos that it leaves out."""
+  problems = []
+  present = {video.subset for video in annotations.videos.values()}
+  there = ", ".join(map(repr, sorted(present))) or "none"
+  for name in sorted(set(subsets or ()) - present):
+    alike = ([x for x in sorted(present) if same_subset(x, name)]
+             or difflib.get_close_matches(name, sorted(present), n=1))
+    hint = f"; did you mean {alike[0]!r}?" if alike else ""
+    problems.append(Problem("subset without videos", file, "",
+                            f"no video has the subset {name!r}; there are {there}{hint}"))
+  in_split = {video_id for ids in split or () for video_id in ids}
+  for video_id, video in annotations.videos.items():
+    if subsets is not None and video.subset not in subsets:
+      alike = [name for name in sorted(subsets) if same_subset(name, video.subset)]
+      if alike:
+        problems.append(Problem("subset spelling", file, video_id,
+                                f"subset {video.subset!r}, the split says {alike[0]!r}"))
+      else:
+        problems.append(Problem("unknown subset", file, video_id, f"subset {video.subset!r}"))
+    elif split is not None and video_id not in in_split:
+      problems.append(Problem("in no set", file, video_id, f"subset {video.subset!r}, "
+                              f"classes {', '.join(sorted(set(video.labels))) or 'none'}"))
+  return problems
+
+
+def check_classes(annotations: Annotations, subsets: Collection[str] | None,
+                  file: str) -> list[Problem]:
+  """Classes without an instance in a subset that has truths (withheld ones are no fault)."""
+  counts: dict[str, Counter[str]] = {}
+  for video in annotations.videos.values():
+    if subsets is None or video.subset in subsets:
+      counts.setdefault(video.subset, Counter()).update(video.labels)
+  labelled = {subset: labels for subset, labels in counts.items() if labels}
+  problems = []
+  for subset, labels in labelled.items():
+    for name in annotations.classes:
+      others = [f"{there[name]} in {other!r}" for other, there in labelled.items() if there[name]]
+      if not labels[name] and others:
+        problems.append(Problem("class without instances", file, "", f"class {name!r} has none in "
+                                f"the subset {subset!r}, {', '.join(others)}"))
+  return problems
+
+
+def check_truths(video: VideoAnnotation, file: str) -> list[Problem]:
+  """The truths of one video, and its duration."""
+  problems = []
+
+  def add(kind, message):
+    problems.append(Problem(kind, file, video.video_id, message))
+
+  known = is_duration(video.duration)
+  if not known:
+    add("bad duration", f"duration {video.duration}")
+  for (start, end), label in zip(video.segments, video.labels, strict=True):
+    what = f"[{start:.6g}, {end:.6g}] {label}"
+    if not np.isfinite([start, end]).all():
+      add("non-finite segment", what)
+      continue
+    if end <= start:
+      add("empty truth", what)
+    if known and (start < -TIME_TOLERANCE or end > video.duration + TIME_TOLERANCE):
+      add("truth outside its video", f"{what} in a video of {video.duration:.6g} s")
+  for (start, end), label, count in duplicates(video):
+    add("duplicate truth", f"[{start:.6g}, {end:.6g}] {label}, {count} times")
+  return problems + _check_frames(video, file)
+
+
+def duplicates(video: VideoAnnotation, tolerance: float = _SAME_TRUTH
+               ) -> list[tuple[np.ndarray, str, int]]:
+  """Truths that stand several times: the first one's segment and label, and how often."""
+  kept: list[list] = []
+  if len(set(video.labels)) == len(video.labels):
+    return []
+  for segment, label in zip(video.segments, video.labels, strict=True):
+    for group in kept:
+      if group[1] == label and (np.abs(group[0] - segment) <= tolerance).all():
+        group[2] += 1
+        break
+    else:
+      kept.append([segment, label, 1])
+  return [tuple(group) for group in kept if group[2] > 1]
+
+
+def check_units(annotations: Annotations, rates: Mapping[str, float],
+                file: str) -> list[Problem]:
+  """Whether the times are the seconds that they are taken for; `rates`: frames per second."""
+  ends = last_ends({key: video.segments for key, video in annotations.videos.items()})
+  videos = [video for video in map(annotations.videos.get, ends) if is_duration(video.duration)]
+  problems, arrays = [], _arrays(videos, ends, rates)
+  for video, end, fps in zip(videos, arrays[0], arrays[2], strict=True):
+    if time_units.in_frames(end, video.duration, fps):
+      at = "" if np.isnan(fps) else f"; {fps:.5g} frames a second make it {end / fps:.5g} s"
+      problems.append(Problem("truth far past its video", file, video.video_id,
+                              f"ends at {end:.6g} in a video of {video.duration:.6g} s{at}"))
+  unit = time_units.misread(*arrays)
+  if unit == time_units.FRAMES:
+    problems.append(Problem("times in frames", file, "", f"{len(problems)} of {len(videos)} videos "
+                            f"with truths; {describe(*arrays)}"))
+  elif unit is not None:
+    kind = "times in shares" if unit == time_units.SHARES else "durations in frames"
+    problems.append(Problem(kind, file, "", f"all {len(videos)} videos with truths; "
+                            f"{describe(*arrays)}"))
+  return problems
+
+
+def check_proposal_units(segments: Mapping[str, np.ndarray], videos: Mapping[str, VideoAnnotation],
+                         rates: Mapping[str, float], file: str) -> list[Problem]:
+  """The same of proposals, [p, 2] by the id of an annotated video."""
+  ends = last_ends(segments)
+  chosen = [videos[key] for key in ends if is_duration(videos[key].duration)]
+  arrays = _arrays(chosen, ends, rates)
+  kind = {time_units.FRAMES: "proposals in frames", time_units.SHARES: "proposals in shares",
+          time_units.DIVIDED: "proposals in seconds"}.get(time_units.misread(*arrays))
+  return [] if kind is None else [Problem(kind, file, "", describe(*arrays))]
+
+
+def last_ends(segments: Mapping[str, np.ndarray]) -> dict[str, float]:
+  """The last finite end by video, of those that have any."""
+  finite = {key: value[np.isfinite(value).all(axis=1), 1] for key, value in segments.items()}
+  return {key: float(value.max()) for key, value in finite.items() if len(value)}
+
+
+def describe(ends: np.ndarray, durations: np.ndarray, rates: np.ndarray) -> str:
+  """For messages: how far the times reach, in durations."""
+  ratio, known = ends / durations, rates[~np.isnan(rates)]
+  rate = f"; {np.median(known):.5g} frames a second" if len(known) else "; frame rate not known"
+  return (f"the last ends in a video are {np.median(ratio):.3g} (median), at most "
+          f"{ratio.max():.3g}, times its duration{rate}")
+
+
+def is_duration(value: float) -> bool:
+  return bool(np.isfinite(value) and value > 0)
+
+
+def _arrays(videos, ends, rates):
+  return (np.array([ends[video.video_id] for video in videos], np.float64),
+          np.array([video.duration for video in videos], np.float64),
+          np.array([rates.get(video.video_id, np.nan) for video in videos], np.float64))
+
+
+def _check_frames(video: VideoAnnotation, file: str) -> list[Problem]:
+  """What the file gives in frames, beside the seconds, against its frame rate."""
+  problems = []
+  given = {key: value for key, value in video.extra.items() if key != "fps"}
+  counted, fps = frame_rate(video._replace(extra=given)), frame_rate(video)
+  if counted and fps and abs(counted / fps - 1) > _RATE_TOLERANCE:
+    problems.append(Problem(
+        "frames contradict seconds", file, video.video_id,
+        f"the number of frames over the duration, {video.duration:.6g} s, is {counted:.5g} a "
+        f"second, the field 'fps' is {fps:.5g}" + ("; is the duration in frames?"
+                                                   if abs(counted - 1) < _RATE_TOLERANCE else "")))
+  frames = frame_segments(video)
+  if frames is None:
+    return problems
+  for (start, end), (first, last), label in zip(video.segments, frames, video.labels, strict=True):
+    length = end - start
+    if not (np.isfinite([first, last]).all() and last > first and length > 0):
+      continue
+    fitting = (last - first) / length
+    if fps is not None:  # either bound may be rounded to a frame, and counted from 1
+      wrong = max(abs(first - start * fps), abs(last - end * fps)) > max(
+          3.0, _RATE_TOLERANCE * end * fps)
+    else:
+      wrong = abs(fitting - 1) < _RATE_TOLERANCE / 10
+    if wrong:
+      says = "none" if fps is None else f"{fps:.5g}"
+      problems.append(Problem(
+          "frames contradict seconds", file, video.video_id,
+          f"[{start:.6g}, {end:.6g}] s and [{first:.6g}, {last:.6g}] frames of {label}: "
+          f"{fitting:.5g} frames a second would fit, the file says {says}"
+          + ("; both are in one unit" if abs(fitting - 1) < _RATE_TOLERANCE / 10 else "")))
+      break  # one a video says it
+  return problems

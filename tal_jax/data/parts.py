@@ -1,0 +1,73 @@
+"""The parts of a data set on disk, read but not yet judged: annotations, features, proposals.
+
+Only the annotations must be there. Features stay on disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from tal_jax.data import annotations as annotations_lib
+from tal_jax.data.features import FeatureStore, open_store, with_time
+from tal_jax.data.formats import registry
+from tal_jax.data.proposals import ranked
+from tal_jax.data.types import Annotations, StructuralFault
+
+
+class Parts(NamedTuple):
+  """What could be read."""
+
+  annotations: Annotations
+  structural: tuple[StructuralFault, ...]  # entries of the annotations that could not be read
+  store: FeatureStore | None  # with the time grids of the annotated videos; None: not given
+  proposals: Mapping[str, np.ndarray] | None  # [p, 2] seconds, best first; None: not given
+  proposal_faults: tuple[StructuralFault, ...]  # entries that could not be read
+  detected: tuple[str, ...]  # what each path was read as, and why
+
+
+def read_parts(annotations: annotations_lib.Paths, *,
+               features: annotations_lib.Paths | None = None,
+               proposals: str | os.PathLike | None = None,
+               annotations_format: str = registry.AUTO, features_format: str = registry.AUTO,
+               proposals_format: str = registry.AUTO, fps: float | None = None,
+               stride: float | None = None, window: float | None = None,
+               feature_key: str | None = None, num_proposals: int | None = None,
+               background: bool = False, video_info: str | os.PathLike | None = None,
+               label: str | None = None) -> Parts:
+  """Reads what is given; the arguments are those of `files.inspect`.
+
+  Raises:
+    DataError: a path or an option that makes even a report impossible.
+  """
+  annotated, structural, detected = annotations_lib.scan(
+      annotations_lib.several(annotations), format=annotations_format, background=background,
+      video_info=video_info, label=label)
+  store = None
+  if features is not None:
+    store = with_time(open_store(features, key=feature_key, format=features_format), annotated,
+                      fps=fps, stride=stride, window=window)
+    detected = [*detected, store.statement]
+  read, faults = None, ()
+  if proposals is not None:
+    reading = registry.read(
+        proposals, "proposals", format=proposals_format, strict=False,
+        durations={video_id: video.duration for video_id, video in annotated.videos.items()},
+        rates=frame_rates(annotated, fps))
+    read = {video_id: ranked(found, num_proposals) for video_id, found in reading.value.items()}
+    faults = reading.faults
+    detected = [*detected, reading.statement]
+  return Parts(annotated, tuple(structural), store, read, faults, tuple(detected))
+
+
+def frame_rates(annotated: Annotations, fps: float | None = None) -> dict[str, float]:
+  """Frames per second by video: the file's, else `fps`; those of which neither is known left out.
+
+  In this order, because features are often made at another rate than the video's.
+  """
+  rates = {video_id: annotations_lib.frame_rate(video) or fps
+           for video_id, video in annotated.videos.items()}
+  return {video_id: rate for video_id, rate in rates.items() if rate is not None}

@@ -1,0 +1,82 @@
+"""What a data set is built from, opened and validated: annotations, features, proposals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from tal_jax.data import annotations as annotations_lib
+from tal_jax.data.parts import read_parts
+from tal_jax.data.proposals import clip_to_video, sliding_windows
+from tal_jax.data.tfds import checksums, hapt
+from tal_jax.data.tfds.settings import Settings, complete
+from tal_jax.data.types import Annotations, DataError, FrameFeatures
+from tal_jax.data.validation import validate
+
+
+class Inputs(NamedTuple):
+  """A source of all videos, without a split: that is chosen when the data set is read."""
+
+  annotations: Annotations
+  features: Callable[[str], FrameFeatures]
+  proposals: Callable[[str], np.ndarray]  # -> [p, 2] float64 seconds
+  unusable: frozenset[str]  # videos without features or proposals
+  settings: Settings  # with all paths
+  checksums: checksums.Checksums
+
+
+def load(settings: Settings, dataset: str, manual_dir: str | os.PathLike) -> Inputs:
+  """Opens and validates everything, and goes through all files once for their checksums.
+
+  Raises:
+    DataError: a file that is missing or faulty; the message names them all.
+  """
+  settings = complete(settings, dataset, manual_dir)
+  if dataset == "hapt":
+    found = hapt.load(manual_dir)
+    return Inputs(found.annotations, found.features,
+                  _proposals(settings, found.annotations, None), frozenset(), settings,
+                  checksums.of_paths([found.path]))
+  paths = annotations_lib.several(settings.annotations)
+  parts = read_parts(
+      paths, features=settings.features, proposals=settings.proposals or None,
+      annotations_format=settings.annotations_format, features_format=settings.features_format,
+      proposals_format=settings.proposals_format, fps=settings.fps or None,
+      stride=settings.stride or None, window=settings.window or None,
+      feature_key=settings.feature_key or None, num_proposals=settings.num_proposals or None,
+      background=settings.background, video_info=settings.video_info, label=settings.label)
+  annotated, store, read = parts.annotations, parts.store, parts.proposals
+  report = validate(annotated, store, split=None, structural=parts.structural, proposals=read,
+                    proposal_faults=parts.proposal_faults,
+                    annotations_file=", ".join(map(os.fspath, paths)),
+                    proposals_file=settings.proposals, allow_missing=settings.allow_missing)
+  report = report._replace(summary="\n".join([report.summary, *parts.detected]))
+  report.raise_if_fatal()
+  logging.log(logging.WARNING if report.problems else logging.INFO, "%s", report.text())
+  extra = [settings.video_info] if settings.video_info else []
+  extra += [settings.proposals] if settings.proposals else []
+  caption = settings.caption or ", ".join(map(os.path.basename, paths))
+  return Inputs(
+      annotated, store, _proposals(settings, annotated, read), report.unusable,
+      settings._replace(caption=caption),
+      checksums.of_paths([*paths, *annotations_lib.several(settings.features), *extra]))
+
+
+def _proposals(settings: Settings, annotated: Annotations,
+               read: Mapping[str, np.ndarray] | None) -> Callable[[str], np.ndarray]:
+  if read is None:
+    try:
+      sliding_windows(1.0, **settings.windows)  # faulty options fail here, not at the first video
+    except TypeError as error:
+      raise DataError(f"windows: {error}") from error
+    return lambda video_id: sliding_windows(annotated.videos[video_id].duration, **settings.windows)
+
+  def draw(video_id):
+    name = annotations_lib.find_id(video_id, read)
+    return clip_to_video(read[name], annotated.videos[video_id].duration).segments
+
+  return draw
