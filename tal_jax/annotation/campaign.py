@@ -1,0 +1,159 @@
+"""The campaign: what may happen to a video that the learner asks for, until it is labelled.
+
+A round is the learner's batch of one step. A task asks for all instances of one class in one video
+[paper, Sec. 3.3]; k annotators answer it independently.
+
+    video:  unlabelled -> asked -> labelled
+    round:  open -> complete -> trained
+    task:   open -> leased -> submitted -> open (more answers are wanted) | agreed | disputed
+            leased -> open; open -> disputed; disputed | agreed | adjudicated -> adjudicated
+    lease:  held -> released | expired | submitted
+
+- A task has places, as many as answers are `wanted`; an answer or a held lease takes one. It is
+  `open` while a place is free, `leased` while all are taken and a lease is held, `submitted` once
+  all answers are there. `submitted` lasts only inside the transaction of the last answer, which
+  also decides: `agreed` if the mean pairwise F1 reaches the policy's bound; else one place more, up
+  to the policy's limit; else `disputed`, for an operator to adjudicate. An operator may also take
+  an open task that nobody is at out of the queue (`disputed`), and correct what is decided
+  (`adjudicated`, again and again).
+- A worker holds one lease at a time and never gets a video again that they answered or released.
+  A lease that was not renewed in time expires when someone next asks for work, not before: a
+  worker who is late but not yet replaced goes on. Whoever let a lease expire gets that same task
+  (with the draft) back as long as it has a free place; otherwise a sole annotator who closed the
+  lid could never finish.
+- An answer is identified by an id that the client chose. Sending it again is acknowledged and
+  changes nothing.
+- A video is labelled when all its tasks are decided, a round complete when all its tasks are. The
+  next round opens when the last one is trained; opening or training a round twice the same way is
+  acknowledged and changes nothing, so a learner that restarts from an older state replays.
+
+Every function is one transaction: when it returns, what it did is on the disk; when it raises,
+nothing happened. Here are the pool and the rounds; `leases`, `answers`, `decisions` and `workers`
+have the rest.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from tal_jax.annotation import states, store
+from tal_jax.annotation.errors import Conflict, InvalidAnswer, NotFound
+
+
+class Policy(NamedTuple):
+  annotators: int = 3  # answers wanted of a task at first
+  max_annotators: int = 5  # answers wanted at most, before an operator decides
+  min_agreement: float = 0.5  # mean pairwise F1 from which the answers count as agreed
+  cluster_tiou: float = 0.5  # of the consensus
+  match_tiou: float = 0.5  # of the F1
+  lease_seconds: float = 900.0  # after the grant or the last renewal
+  max_segments: int = 500  # of one answer
+  max_comment: int = 2000  # characters
+  max_draft: int = 100_000  # characters
+
+
+class Campaign(NamedTuple):
+  """What every function needs. `clock` gives seconds since the epoch, read inside transactions."""
+
+  store: store.Store
+  policy: Policy
+  clock: Callable[[], float]
+
+
+class Video(NamedTuple):
+  name: str  # unique
+  path: str
+  duration: float  # seconds
+  fps: float
+
+
+class Ask(NamedTuple):
+  """One task that the learner wants done."""
+
+  video: str  # name
+  label: str  # class name: the intended action
+  hint: tuple[float, float] | None = None  # seconds, where the action is known to be
+
+
+def add_classes(campaign: Campaign, classes: Iterable[tuple[str, str]]) -> None:
+  """Adds (name, instructions); new instructions replace those of a known name."""
+  with campaign.store.write() as db:
+    db.executemany("INSERT INTO classes (name, instructions) VALUES (?, ?) "
+                   "ON CONFLICT (name) DO UPDATE SET instructions = excluded.instructions", classes)
+
+
+def add_videos(campaign: Campaign, videos: Iterable[Video]) -> None:
+  """Adds videos; a known name may come again with another path only. Raises Conflict."""
+  with campaign.store.write() as db:
+    for video in videos:
+      if not (0 < video.duration < float("inf") and 0 < video.fps < float("inf")):
+        raise InvalidAnswer(f"{video.name}: duration and fps must be positive and finite")
+      row = db.execute("SELECT duration, fps FROM videos WHERE name = ?",
+                       (video.name,)).fetchone()
+      if row is None:
+        db.execute("INSERT INTO videos (name, path, duration, fps) VALUES (?, ?, ?, ?)", video)
+      elif tuple(row) != (video.duration, video.fps):
+        raise Conflict(f"{video.name} is known with another duration or frame rate {tuple(row)}: "
+                       "its answers would not fit; give the changed file another name")
+      else:
+        db.execute("UPDATE videos SET path = ? WHERE name = ?", (video.path, video.name))
+
+
+def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
+  """Opens the learner's round `number` (0, 1, ...), in the order of the learner's ranking.
+
+  The same call again changes nothing, whatever the round's state.
+
+  Raises:
+    Conflict: the round is known with other tasks, or the one before it is not trained.
+    IllegalTransition: a video was asked for in an earlier round.
+    NotFound: an unknown video or class.
+    InvalidAnswer: no tasks, one twice, or a hint outside the video.
+  """
+  if not asks or len({(a.video, a.label) for a in asks}) < len(asks):
+    raise InvalidAnswer(f"round {number} needs at least one task, and each only once")
+  with campaign.store.write() as db:
+    now = campaign.clock()
+    if db.execute("SELECT 1 FROM rounds WHERE id = ?", (number,)).fetchone():
+      known = [(r["video"], r["label"]) for r in db.execute(
+          "SELECT v.name AS video, c.name AS label FROM tasks t JOIN videos v ON v.id = t.video_id "
+          "JOIN classes c ON c.id = t.class_id WHERE t.round_id = ? ORDER BY t.id", (number,))]
+      if known != [(a.video, a.label) for a in asks]:
+        raise Conflict(f"round {number} is open with other tasks: the learner's state does not "
+                       "belong to this campaign, or its seed or settings changed")
+      return
+    last = db.execute("SELECT id, state FROM rounds ORDER BY id DESC LIMIT 1").fetchone()
+    if number != (0 if last is None else last["id"] + 1) or (last and last["state"] != "trained"):
+      raise Conflict(f"round {number} cannot be opened: the last one is "
+                     + ("none" if last is None else f"{last['id']}, {last['state']}"))
+    db.execute("INSERT INTO rounds (id, opened_at) VALUES (?, ?)", (number, now))
+    store.log(db, "rounds.open", number, now=now, tasks=len(asks))
+    asked = set()
+    for ask in asks:
+      video = _by_name(db, "videos", ask.video)
+      if video["id"] not in asked:
+        states.move(db, "videos", video["id"], "asked", now=now)
+        asked.add(video["id"])
+      hint = ask.hint or (None, None)
+      if ask.hint and not 0 <= hint[0] < hint[1] <= video["duration"]:
+        raise InvalidAnswer(f"{ask.video}: the hint {hint} is not inside the video")
+      db.execute("INSERT INTO tasks (round_id, video_id, class_id, hint_start, hint_end, wanted) "
+                 "VALUES (?, ?, ?, ?, ?, ?)",
+                 (number, video["id"], _by_name(db, "classes", ask.label)["id"], *hint,
+                  campaign.policy.annotators))
+
+
+def mark_trained(campaign: Campaign, number: int) -> None:
+  """The learner's state after the round is on the disk. Again: changes nothing."""
+  with campaign.store.write() as db:
+    if states.state(db, "rounds", number) != "trained":
+      states.move(db, "rounds", number, "trained", now=campaign.clock())
+
+
+def _by_name(db, table: str, name: str) -> sqlite3.Row:
+  row = db.execute(f"SELECT * FROM {table} WHERE name = ?", (name,)).fetchone()
+  if row is None:
+    raise NotFound(f"{table} has no {name!r}")
+  return row

@@ -1,0 +1,162 @@
+"""The tables of a campaign, and how an older database becomes a newer one.
+
+`PRAGMA user_version` counts the migrations that a database has had. A migration that was released
+is never edited: a change of the schema is one more migration at the end.
+
+Units: times of the video are seconds from its start; `*_at` are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from tal_jax.data.types import DataError
+
+_CORE = (
+    """CREATE TABLE videos (
+      id INTEGER PRIMARY KEY,
+      name TEXT NOT NULL UNIQUE,
+      path TEXT NOT NULL,
+      duration REAL NOT NULL CHECK (duration > 0),
+      fps REAL NOT NULL CHECK (fps > 0),
+      state TEXT NOT NULL DEFAULT 'unlabelled'
+        CHECK (state IN ('unlabelled', 'asked', 'labelled'))) STRICT""",
+    """CREATE TABLE classes (
+      id INTEGER PRIMARY KEY,
+      name TEXT NOT NULL UNIQUE,
+      instructions TEXT NOT NULL) STRICT""",
+    """CREATE TABLE rounds (
+      id INTEGER PRIMARY KEY CHECK (id >= 0),
+      state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'complete', 'trained')),
+      opened_at REAL NOT NULL) STRICT""",
+    """CREATE TABLE tasks (
+      id INTEGER PRIMARY KEY,
+      round_id INTEGER NOT NULL REFERENCES rounds (id),
+      video_id INTEGER NOT NULL REFERENCES videos (id),
+      class_id INTEGER NOT NULL REFERENCES classes (id),
+      hint_start REAL,
+      hint_end REAL,
+      state TEXT NOT NULL DEFAULT 'open'
+        CHECK (state IN ('open', 'leased', 'submitted', 'agreed', 'disputed', 'adjudicated')),
+      wanted INTEGER NOT NULL CHECK (wanted >= 1),
+      agreement REAL,
+      UNIQUE (round_id, video_id, class_id),
+      CHECK ((hint_start IS NULL) = (hint_end IS NULL))) STRICT""",
+    "CREATE INDEX tasks_of_video ON tasks (video_id)",
+    "CREATE INDEX tasks_by_state ON tasks (state)",
+    """CREATE TABLE workers (
+      id INTEGER PRIMARY KEY,
+      name TEXT NOT NULL UNIQUE,
+      role TEXT NOT NULL CHECK (role IN ('annotator', 'operator')),
+      token_sha256 BLOB NOT NULL UNIQUE CHECK (length(token_sha256) = 32),
+      token_expires_at REAL NOT NULL,
+      token_revoked_at REAL) STRICT""",
+    """CREATE TABLE leases (
+      id INTEGER PRIMARY KEY,
+      task_id INTEGER NOT NULL REFERENCES tasks (id),
+      worker_id INTEGER NOT NULL REFERENCES workers (id),
+      state TEXT NOT NULL DEFAULT 'held'
+        CHECK (state IN ('held', 'released', 'expired', 'submitted')),
+      granted_at REAL NOT NULL,
+      expires_at REAL NOT NULL) STRICT""",
+    "CREATE INDEX leases_of_task ON leases (task_id, state)",
+    "CREATE INDEX leases_of_worker ON leases (worker_id, task_id)",
+    "CREATE UNIQUE INDEX one_held_lease_a_worker ON leases (worker_id) WHERE state = 'held'",
+    """CREATE TABLE assignments (
+      id INTEGER PRIMARY KEY,
+      submission_id TEXT NOT NULL UNIQUE,
+      task_id INTEGER NOT NULL REFERENCES tasks (id),
+      worker_id INTEGER NOT NULL REFERENCES workers (id),
+      lease_id INTEGER NOT NULL UNIQUE REFERENCES leases (id),
+      comment TEXT NOT NULL,
+      submitted_at REAL NOT NULL,
+      UNIQUE (task_id, worker_id)) STRICT""",
+    """CREATE TABLE drafts (
+      task_id INTEGER NOT NULL REFERENCES tasks (id),
+      worker_id INTEGER NOT NULL REFERENCES workers (id),
+      revision INTEGER NOT NULL,
+      body TEXT NOT NULL,
+      saved_at REAL NOT NULL,
+      PRIMARY KEY (task_id, worker_id)) STRICT""",
+    # One worker's answer where assignment_id is set, else the final answer of the task.
+    """CREATE TABLE segments (
+      id INTEGER PRIMARY KEY,
+      task_id INTEGER NOT NULL REFERENCES tasks (id),
+      assignment_id INTEGER REFERENCES assignments (id),
+      start REAL NOT NULL CHECK (start >= 0),
+      "end" REAL NOT NULL,
+      source TEXT NOT NULL CHECK (source IN ('worker', 'consensus', 'adjudication')),
+      agreement REAL CHECK (agreement BETWEEN 0 AND 1),
+      support REAL CHECK (support BETWEEN 0 AND 1),
+      CHECK (start < "end"),
+      CHECK ((source = 'worker') = (assignment_id IS NOT NULL))) STRICT""",
+    "CREATE INDEX segments_of_task ON segments (task_id)",
+    "CREATE INDEX segments_of_assignment ON segments (assignment_id)",
+    """CREATE TABLE events (
+      id INTEGER PRIMARY KEY,
+      at REAL NOT NULL,
+      kind TEXT NOT NULL,
+      subject_id INTEGER NOT NULL,
+      worker_id INTEGER REFERENCES workers (id),
+      detail TEXT NOT NULL) STRICT""",
+    *(f"""CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}
+      BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"""
+      for table in ("events", "assignments") for verb in ("UPDATE", "DELETE")),
+    *(f"""CREATE TRIGGER segments_no_{verb} BEFORE {verb} ON segments
+      WHEN OLD.assignment_id IS NOT NULL
+      BEGIN SELECT RAISE(ABORT, 'answers of workers are append-only'); END"""
+      for verb in ("UPDATE", "DELETE")),
+)
+
+_QUALITY_AND_MONEY = (
+    """CREATE TABLE gold (
+      id INTEGER PRIMARY KEY,
+      video_id INTEGER NOT NULL REFERENCES videos (id),
+      class_id INTEGER NOT NULL REFERENCES classes (id),
+      segments TEXT NOT NULL,
+      UNIQUE (video_id, class_id)) STRICT""",
+    """CREATE TABLE payments (
+      id INTEGER PRIMARY KEY,
+      request_token TEXT NOT NULL UNIQUE CHECK (length(request_token) <= 64),
+      assignment_id INTEGER REFERENCES assignments (id),
+      cents INTEGER NOT NULL CHECK (cents >= 0),
+      state TEXT NOT NULL CHECK (state IN ('reserved', 'paid', 'returned')),
+      at REAL NOT NULL) STRICT""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_CORE, _QUALITY_AND_MONEY)
+
+
+def version(db: sqlite3.Connection) -> int:
+  return db.execute("PRAGMA user_version").fetchone()[0]
+
+
+def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+  """Brings a database up to date, each migration all or nothing.
+
+  Args:
+    db: a connection in autocommit mode (`isolation_level=None`).
+    migrations: lists of statements, oldest first.
+
+  Raises:
+    DataError: the database was written by a newer version of the program.
+  """
+  while True:
+    db.execute("BEGIN IMMEDIATE")  # the version is read inside: two processes may start at once
+    try:
+      done = version(db)
+      if done > len(migrations):
+        raise DataError(f"the campaign's database has schema {done}, this program knows only "
+                        f"{len(migrations)}: use the newer version of tal_jax that wrote it")
+      if done < len(migrations):
+        for statement in migrations[done]:
+          db.execute(statement)
+        db.execute(f"PRAGMA user_version = {done + 1}")
+      db.execute("COMMIT")
+    except BaseException:
+      if db.in_transaction:
+        db.execute("ROLLBACK")
+      raise
+    if done >= len(migrations) - 1:
+      return

@@ -1,0 +1,91 @@
+"""The campaign's SQLite database: connections, transactions, and the log of events.
+
+Durability: WAL with `synchronous=FULL`, so that what `write` returned from is on the disk and a
+process killed inside it leaves nothing behind. There is one writing connection behind a lock;
+`BEGIN IMMEDIATE` keeps a second process (a tool beside the server) apart from it. Readers get
+a snapshot of their own and never wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tal_jax.annotation import schema
+from tal_jax.data.types import DataError
+
+_BUSY_SECONDS = 30.0  # how long to wait for another process' transaction
+
+
+class Store:
+  """An open database. Safe to share between threads; to be closed."""
+
+  def __init__(self, path: str | pathlib.Path,
+               migrations: Sequence[Sequence[str]] = schema.MIGRATIONS):
+    """Opens or makes the database at `path` and brings its schema up to date."""
+    self._path = pathlib.Path(path).resolve()
+    self._lock = threading.Lock()
+    try:
+      self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None,
+                                 check_same_thread=False)
+    except sqlite3.OperationalError as error:
+      raise DataError(f"{self._path}: cannot be opened ({error}); is it in a folder that exists "
+                      "and may be written?") from error
+    try:
+      self._db.row_factory = sqlite3.Row
+      self._db.execute("PRAGMA journal_mode = WAL")
+      self._db.execute("PRAGMA synchronous = FULL")
+      self._db.execute("PRAGMA foreign_keys = ON")
+      schema.migrate(self._db, migrations)
+    except sqlite3.DatabaseError as error:
+      self._db.close()
+      raise DataError(f"{self._path}: cannot be used as a campaign's database ({error}); give "
+                      "another path, or put a backup back") from error
+    except BaseException:
+      self._db.close()
+      raise
+
+  @contextlib.contextmanager
+  def write(self) -> Iterator[sqlite3.Connection]:
+    """A transaction that alone may write: committed at the end, undone by any exception."""
+    with self._lock:
+      self._db.execute("BEGIN IMMEDIATE")
+      try:
+        yield self._db
+        self._db.execute("COMMIT")
+      except BaseException:
+        if self._db.in_transaction:
+          self._db.execute("ROLLBACK")
+        raise
+
+  @contextlib.contextmanager
+  def read(self) -> Iterator[sqlite3.Connection]:
+    """A snapshot on a connection of its own, which cannot write."""
+    db = sqlite3.connect(self._path.as_uri() + "?mode=ro", uri=True, timeout=_BUSY_SECONDS,
+                         isolation_level=None)
+    with contextlib.closing(db):
+      db.row_factory = sqlite3.Row
+      db.execute("BEGIN")
+      yield db
+
+  def close(self) -> None:
+    with self._lock:
+      self._db.close()
+
+  def __enter__(self) -> Store:
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self.close()
+
+
+def log(db: sqlite3.Connection, kind: str, subject_id: int, *, now: float,
+        worker_id: int | None = None, **detail: Any) -> None:
+  """Appends an event of the transaction that `db` is in."""
+  db.execute("INSERT INTO events (at, kind, subject_id, worker_id, detail) VALUES (?, ?, ?, ?, ?)",
+             (now, kind, subject_id, worker_id, json.dumps(detail, sort_keys=True)))

@@ -1,0 +1,91 @@
+"""The database: durability settings, transactions, snapshots, the log, migrations."""
+
+import sqlite3
+
+import pytest
+
+from tal_jax.annotation import schema, store
+from tal_jax.data.types import DataError
+from tests.annotation import campaigns
+
+_TABLES = {"videos", "classes", "rounds", "tasks", "leases", "assignments", "drafts", "segments",
+           "workers", "gold", "payments", "events"}
+
+
+def test_settings_and_tables(tmp_path):
+  with store.Store(tmp_path / "c.db") as opened, opened.write() as db:
+    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    assert db.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+    assert schema.version(db) == len(schema.MIGRATIONS)
+    assert _TABLES == {row[0] for row in db.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table'")}
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+      db.execute("INSERT INTO drafts VALUES (1, 1, 0, '', 0)")
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path):
+  with store.Store(tmp_path / "c.db") as opened:
+    with pytest.raises(KeyError), opened.write() as db:
+      store.log(db, "a", 1, now=0.0)
+      raise KeyError
+    with opened.write() as db:
+      store.log(db, "b", 1, now=0.0)
+      with opened.read() as snapshot:
+        assert not snapshot.execute("SELECT * FROM events").fetchall()
+    with opened.read() as db:
+      assert [row["kind"] for row in db.execute("SELECT * FROM events")] == ["b"]
+      with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        db.execute("INSERT INTO classes (name, instructions) VALUES ('a', '')")
+  with store.Store(tmp_path / "c.db") as opened, opened.read() as db:
+    assert db.execute("SELECT COUNT(*) FROM events").fetchone()[0] == 1
+
+
+def test_log_and_answers_cannot_be_rewritten(tmp_path):
+  made = campaigns.make(tmp_path / "c.db")
+  campaigns.ask(made)
+  with made.store.write() as db:
+    db.execute("INSERT INTO workers VALUES (1, 'w', 'annotator', zeroblob(32), 0, NULL)")
+    db.execute("INSERT INTO leases VALUES (1, 1, 1, 'submitted', 0, 0)")
+    db.execute("INSERT INTO assignments VALUES (1, 's', 1, 1, 1, '', 0)")
+    db.execute("INSERT INTO segments VALUES (1, 1, 1, 0, 1, 'worker', NULL, NULL)")
+  for statement in ("UPDATE events SET at = 0", "DELETE FROM events",
+                    "UPDATE assignments SET comment = 'x'", "DELETE FROM assignments",
+                    "UPDATE segments SET start = 0.5", "DELETE FROM segments"):
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"), made.store.write() as db:
+      db.execute(statement)
+  made.store.close()
+
+
+def test_migrations_keep_the_rows(tmp_path):
+  path = tmp_path / "c.db"
+  with store.Store(path, schema.MIGRATIONS[:1]) as old, old.write() as db:
+    assert schema.version(db) == 1
+    assert not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'gold'").fetchone()
+    db.execute("INSERT INTO classes (name, instructions) VALUES ('jump', 'up')")
+  with store.Store(path) as new, new.read() as db:
+    assert schema.version(db) == len(schema.MIGRATIONS)
+    assert db.execute("SELECT name FROM classes").fetchone()[0] == "jump"
+    assert not db.execute("SELECT * FROM gold").fetchall()
+
+
+def test_a_migration_that_fails_leaves_the_version_before(tmp_path):
+  path = tmp_path / "c.db"
+  bad = (*schema.MIGRATIONS, [f"CREATE TABLE {name} (id INTEGER)" for name in ("extra", "videos")])
+  with pytest.raises(DataError, match="already exists"):
+    store.Store(path, bad)
+  with store.Store(path) as opened, opened.read() as db:
+    assert schema.version(db) == len(schema.MIGRATIONS)
+    assert not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchone()
+
+
+def test_what_cannot_be_opened_is_said(tmp_path):
+  with store.Store(tmp_path / "c.db", (*schema.MIGRATIONS, ("CREATE TABLE extra (id INTEGER)",))):
+    pass
+  with pytest.raises(DataError, match="newer version"):
+    store.Store(tmp_path / "c.db")
+  with pytest.raises(DataError, match="cannot be opened"):
+    store.Store(tmp_path / "absent" / "c.db")
+  (tmp_path / "text.db").write_text("not a database, but long enough to be taken for one" * 50)
+  with pytest.raises(DataError, match="cannot be used"):
+    store.Store(tmp_path / "text.db")
