@@ -16,7 +16,7 @@ from tal_jax.data.types import Annotations, Split, VideoAnnotation
 TIME_TOLERANCE = 1e-6  # seconds
 # Truths closer than this are one truth twice, as in ActionFormer's and OpenTAD's readers. Of
 # ActivityNet 1.3's 52 copies 49 are equal to the last bit, 3 differ in the 14th digit.
-_SAME_TRUTH = 1e-3  # seconds
+SAME_TRUTH = 1e-3  # seconds
 _RATE_TOLERANCE = 0.05
 
 
@@ -89,7 +89,7 @@ def check_truths(video: VideoAnnotation, file: str) -> list[Problem]:
   return problems + _check_frames(video, file)
 
 
-def duplicates(video: VideoAnnotation, tolerance: float = _SAME_TRUTH
+def duplicates(video: VideoAnnotation, tolerance: float = SAME_TRUTH
                ) -> list[tuple[np.ndarray, str, int]]:
   """Truths that stand several times: the first one's segment and label, and how often."""
   kept: list[list] = []

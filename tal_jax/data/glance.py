@@ -13,7 +13,7 @@ The paper leaves open, and we chose:
   How many of each is part of the result, and annotated = instances + those left out;
 * an instance of a video without a duration has no coverage: it is in the bins of length and number,
   and shares that need the coverage are of the instances that have one;
-* values are rounded to 1e-9, so that 40.1 - 10.1 is 30 s and lies in (0, 30].
+* values are rounded to 1e-9, so that 32.2 - 2.2 is 30 s and lies in (0, 30].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.annotation_checks import _SAME_TRUTH, is_duration
+from tal_jax.data.annotation_checks import SAME_TRUTH, is_duration
 from tal_jax.data.types import Annotations, DataError, VideoAnnotation
 
 BINS = ("XS", "S", "M", "L", "XL")
@@ -142,7 +142,7 @@ def _first(segments: np.ndarray, labels: np.ndarray) -> np.ndarray:
   first = np.ones(len(labels), bool)
   for i in range(len(labels)):
     if first[i]:
-      near = (np.abs(segments[i + 1:] - segments[i]) <= _SAME_TRUTH).all(axis=1)
+      near = (np.abs(segments[i + 1:] - segments[i]) <= SAME_TRUTH).all(axis=1)
       first[i + 1:] &= ~(near & (labels[i + 1:] == labels[i]))
   return first
 
