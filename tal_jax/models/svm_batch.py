@@ -10,7 +10,7 @@ objective itself; H: the second derivative of r, most often the identity.
     theta <- theta + t p   t where the slope of phi along p is nearly 0
 
 F^-1 is shared by the batch, and V = E F'^-1 makes M^-1 two products with F^-1 and a system of size
-m (Woodbury), made once a round. An iteration costs one product with A and one with A', each a
+m (Woodbury). An iteration costs one product with A and one with A', each a
 matrix product for the whole chunk, and the active rows may change with every iteration: a Newton
 method would spend as much on each of the few steps of its inner solver. Descent is monotone,
 whatever c.
@@ -148,12 +148,19 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
       state.theta, slope, u, state.multipliers, sigma, gradient, jnp.zeros_like(gradient), gradient,
       jnp.full(b, jnp.inf), late | (rest <= _OUTER * slack), done, state.num_iters)
 
-  own_weights = curvature(u, state.multipliers, sigma, c, loss)[1]
-  precondition = functools.partial(_apply, preconditioner, _core(preconditioner, own_weights))
+
+  def core(u, multipliers, sigma):
+    return _core(preconditioner, curvature(u, multipliers, sigma, c, loss)[1])
+
+  first_core = core(u, state.multipliers, sigma)
 
   def step(carry):
     k, now = carry
-    return k + 1, _step(problems, precondition, now, c, loss, tol)
+    # The squared hinge needs it once a round; the hinge, whose curvature has sigma in it, always.
+    fresh = loss == "hinge"
+    small = core(now.u, now.multipliers, now.sigma) if fresh else first_core
+    return k + 1, _step(problems, functools.partial(_apply, preconditioner, small), now, c, loss,
+                        tol)
 
   _, end = jax.lax.while_loop(
       lambda carry: (carry[0] < _ROUND_ITERS) & ~carry[1].frozen.all(), step, (0, start))
