@@ -157,8 +157,7 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
   def step(carry):
     k, now = carry
     # The squared hinge needs it once a round; the hinge, whose curvature has sigma in it, always.
-    fresh = loss == "hinge"
-    small = core(now.u, now.multipliers, now.sigma) if fresh else first_core
+    small = core(now.u, now.multipliers, now.sigma) if loss == "hinge" else first_core
     return k + 1, _step(problems, functools.partial(_apply, preconditioner, small), now, c, loss,
                         tol)
 

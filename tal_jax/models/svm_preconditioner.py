@@ -23,12 +23,6 @@ _DAMPING = 1e-6  # of a matrix with unit diagonal
 _MAX_RAISES = 7  # of the damping, tenfold each
 
 
-def hessian(rows: Rows, curvature: chex.Array) -> chex.Array:
-  """I + A' diag(curvature) A: [1, n] -> [d + 1, d + 1]; costs only rows that are curved."""
-  weight = curvature[0] * rows.y**2
-  return jnp.eye(rows.x.shape[1] + 1) + gram(rows.x[:, None], weight[:, None])
-
-
 @jax.custom_batching.sequential_vmap
 def _inverse_factor(matrix: chex.Array) -> chex.Array:
   """L^-1 where L L' = matrix [D, D]; NaN where it is not positive definite."""
@@ -101,6 +95,6 @@ def followed(rows: Rows, newton: Newton, curvature: chex.Array) -> chex.Array:
   """`follow` without the factor: [D, D]. Anew, if that takes fewer rows."""
   change = curvature - newton.curvature
   anew = (change != 0).sum() >= (curvature > 0).sum()
-  change = jnp.where(anew, curvature, change)
-  return jnp.where(anew, 0.0, newton.matrix) + hessian(rows, change) - jnp.where(
-      anew, 0.0, jnp.eye(newton.matrix.shape[0]))
+  weight = jnp.where(anew, curvature, change)[0] * rows.y**2
+  start = jnp.where(anew, jnp.eye(newton.matrix.shape[0]), newton.matrix)
+  return start + gram(rows.x[:, None], weight[:, None])  # costs only rows of non-zero weight
