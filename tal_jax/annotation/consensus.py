@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from tal_jax.data.simulated_proposals import overlaps as tiou
+from tal_jax.segments import tiou_float64
 
 
 class Consensus(NamedTuple):
@@ -74,7 +74,7 @@ def pair_agreement(a: np.ndarray, b: np.ndarray, match_tiou: float = 0.5) -> tup
   """
   if not len(a) + len(b):
     return 1.0, 1.0
-  overlap = tiou(a, b)
+  overlap = tiou_float64(a, b)
   scale = 2.0 / (len(a) + len(b))
   return tuple(scale * float(w[optimize.linear_sum_assignment(w, maximize=True)].sum())
                for w in ((overlap >= match_tiou).astype(np.float64), overlap))
@@ -92,7 +92,7 @@ def _clusters(answers: Sequence[np.ndarray], threshold: float) -> list[np.ndarra
   for annotator, k in zip(owner, which.reshape(-1), strict=True):
     members[int(k)][int(annotator)] = int(k)
   cluster = list(range(len(nodes)))
-  overlap = tiou(nodes, nodes)
+  overlap = tiou_float64(nodes, nodes)
   rows, columns = np.nonzero(np.triu(overlap >= threshold, 1))
   for k in np.lexsort((columns, rows, -overlap[rows, columns])):  # nodes are sorted by coordinates
     i, j = cluster[rows[k]], cluster[columns[k]]
@@ -107,7 +107,7 @@ def _mean_tiou(segments: np.ndarray, n: int) -> float:
   """Mean over the n (n - 1) / 2 pairs of annotators, those without the instance giving 0."""
   if n == 1:
     return 1.0
-  return float(np.triu(tiou(segments, segments), 1).sum() / (n * (n - 1) / 2))
+  return float(np.triu(tiou_float64(segments, segments), 1).sum() / (n * (n - 1) / 2))
 
 
 def _of_others(pairs: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tal_jax.segments import tiou_float64
+
 LENGTH_EDGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)  # of truths, as shares of the duration
 LEVELS = tuple(np.linspace(0.0, 1.0, 11).tolist())
 _FULL_RECALL_COUNT = 32
@@ -50,7 +52,7 @@ def draw_proposals(rng: np.random.Generator, truths: np.ndarray, duration: float
                           rng.permutation(np.arange(len(truths), len(hits)))]).astype(int)
   hits = hits[order]
   if len(truths):
-    over = overlaps(hits, truths)
+    over = tiou_float64(hits, truths)
     # A truth's own proposal may break the ceiling of a truth that overlaps it: keep it then.
     keep = (over <= ceilings + 1e-6).all(1) | (np.arange(len(hits)) < len(truths))
     hits = hits[keep][:total]
@@ -116,20 +118,12 @@ def _misses(rng: np.random.Generator, truths: np.ndarray, ceilings: np.ndarray,
     start = u[:, 1] * (1 - length)
     drawn = np.stack([start, start + length], axis=1)
     if len(truths):
-      drawn = drawn[(overlaps(drawn, truths) <= np.minimum(ceilings, 0.3)).all(1)]
+      drawn = drawn[(tiou_float64(drawn, truths) <= np.minimum(ceilings, 0.3)).all(1)]
     found = np.concatenate([found, drawn])
     shrink *= 0.5  # a ceiling near zero leaves room for short misses only
     if shrink < 1e-3:  # not even those: overlapping a truth this little is no hit
       return np.concatenate([found, np.stack([start, start + length], axis=1)])[:count]
   return found[:count]
-
-
-def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """[n, 2], [m, 2] -> [n, m] tIoU in float64; 0 where the union is empty."""
-  intersection = np.minimum(a[:, None, 1], b[:, 1]) - np.maximum(a[:, None, 0], b[:, 0])
-  intersection = np.maximum(intersection, 0.0)
-  union = (a[:, 1] - a[:, 0])[:, None] + (b[:, 1] - b[:, 0]) - intersection
-  return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
 def fit_proposals(videos: Iterable[tuple[np.ndarray, np.ndarray]]
@@ -148,7 +142,7 @@ def fit_proposals(videos: Iterable[tuple[np.ndarray, np.ndarray]]
   for truths, proposals in videos:
     if not len(truths) or not len(proposals):
       continue
-    over = overlaps(proposals, truths)
+    over = tiou_float64(proposals, truths)
     nearest = over.max(1)
     lengths += list(truths[:, 1] - truths[:, 0])
     best += list(over.max(0))

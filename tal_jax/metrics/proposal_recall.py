@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tal_jax.data.types import DataError
+from tal_jax.segments import tiou_float64
 
 AR_TIOUS = np.linspace(0.5, 0.95, 10)  # not arange: these are the official floats
 RECALL_TIOUS = (0.5, 0.7, 0.9)
@@ -122,20 +123,11 @@ def _first_hits(truths, proposals, tious) -> tuple[np.ndarray, np.ndarray]:
     if not len(candidates):
       ranks.append(np.full((len(tious), len(own)), np.inf))
       continue
-    hit = _tiou(own, candidates) >= tious[:, None, None]  # [T, t, p]
+    hit = tiou_float64(own, candidates) >= tious[:, None, None]  # [T, t, p]
     ranks.append(np.where(hit.any(axis=2), hit.argmax(axis=2), np.inf))
   if not ranks:
     raise DataError("recall of proposals: there is no truth to find")
   return np.concatenate(ranks, axis=1), np.concatenate(video)
-
-
-def _tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """float64 tIoU on the host: [n, 2], [m, 2] -> [n, m]; 0 where the union is empty."""
-  a = a[:, None]
-  overlap = np.minimum(a[..., 1], b[:, 1]) - np.maximum(a[..., 0], b[:, 0])
-  overlap = np.maximum(overlap, 0.0)
-  union = (a[..., 1] - a[..., 0]) + (b[:, 1] - b[:, 0]) - overlap
-  return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
 def _segments(segments) -> np.ndarray:

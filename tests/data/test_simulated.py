@@ -9,8 +9,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.svm import LinearSVC
 
 from tal_jax.data import simulated
-from tal_jax.data.simulated_proposals import overlaps
 from tal_jax.data.types import Annotations, DataError, Split, VideoAnnotation
+from tal_jax.segments import tiou_float64
 
 _SMALL = dict(num_knowledge_classes=4, num_selection_classes=6, num_knowledge_videos=12,
               num_selection_videos=30, num_testing_videos=12, frame_dim=16, num_proposals=8)
@@ -149,7 +149,7 @@ def _pooled(raw, ids):
       if not parts[1].any():
         parts[1] = values[np.argmin(np.abs(centres - (start + end) / 2))]
       x.append(np.concatenate(parts))
-    over = overlaps(proposals, video.segments)
+    over = tiou_float64(proposals, video.segments)
     y.append(over.max(1) > 0.7)
     labels.append(np.asarray(video.labels)[over.argmax(1)])
   return np.asarray(x), np.concatenate(y), np.concatenate(labels)
