@@ -29,11 +29,12 @@ import tqdm
 from absl import flags
 
 from experiments import cli
+from tal_jax.data.tfds.checksums import sha256
 from tal_jax.data.types import DataError, TimeGrid
 from tal_jax.encoders import i3d, inception_weights
 from tal_jax.encoders import manifest as manifest_lib
 from tal_jax.encoders.encoder import Encoder
-from tal_jax.encoders.extraction import extract, fingerprint, sha256
+from tal_jax.encoders.extraction import extract, fingerprint
 from tal_jax.encoders.manifest import Manifest
 from tal_jax.encoders.video import VideoFault
 from tal_jax.encoders.video_files import find_videos

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -14,8 +13,6 @@ import numpy as np
 from tal_jax.data.types import TimeGrid
 from tal_jax.encoders.encoder import Encoder
 from tal_jax.encoders.video import VideoFault, windows
-
-_HASH_BLOCK = 1 << 20  # bytes
 
 
 class Extracted(NamedTuple):
@@ -101,12 +98,3 @@ def fingerprint(path: str | os.PathLike) -> dict[str, Any]:
   """Name, size in bytes and time of change of a file: enough to see that it is the same."""
   status = os.stat(path)
   return {"name": pathlib.Path(path).name, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-
-
-def sha256(path: str | os.PathLike) -> str:
-  """SHA-256 of a file's content, read in blocks."""
-  digest = hashlib.sha256()
-  with open(path, "rb") as stream:
-    while block := stream.read(_HASH_BLOCK):
-      digest.update(block)
-  return digest.hexdigest()
