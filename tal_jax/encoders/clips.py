@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from tal_jax.data.types import DataError
+from tal_jax.encoders.video import pyav
 
 _CODECS = (("libx264", {"crf": "18"}), ("mpeg4", {"qscale": "3"}))  # the first that there is
 _TIME_BASE = Fraction(1, 90_000)
@@ -35,7 +36,7 @@ def cut(path: str | os.PathLike, times: Sequence[float],
   Raises:
     DataError: no such file, no video in it, times that leave a clip without a frame, or no PyAV.
   """
-  av = _pyav()
+  av = pyav()
   path, folder = pathlib.Path(path), pathlib.Path(folder)
   if not path.is_file():
     raise DataError(f"{path}: no such video.")
@@ -53,16 +54,16 @@ def cut(path: str | os.PathLike, times: Sequence[float],
       for frame in source.decode(source.streams.video[0]):
         i = sum(frame.time >= time for time in times)
         writers[i].write(frame, times[i - 1] if i else 0.0)
+    counts = [writer.close() for writer in writers]
+    if 0 in counts:
+      raise DataError(f"{path}: clip {counts.index(0)} would have no frame; cut within the video.")
+    for part, clip in zip(parts, clips, strict=True):
+      part.replace(clip)
   except av.error.FFmpegError as error:
     raise DataError(f"{path} cannot be decoded: {error}") from error
   finally:
-    counts = [writer.close() for writer in writers]
-  if 0 in counts:
     for part in parts:
       part.unlink(missing_ok=True)
-    raise DataError(f"{path}: clip {counts.index(0)} would have no frame; cut within the video.")
-  for part, clip in zip(parts, clips, strict=True):
-    part.replace(clip)
   return clips
 
 
@@ -74,8 +75,8 @@ class _Writer:
 
   def write(self, frame, start: float) -> None:
     if self.container is None:
-      self.container = _pyav().open(os.fspath(self.path), "w", format="mp4")
-      codec, options = next(item for item in _CODECS if item[0] in _pyav().codecs_available)
+      self.container = pyav().open(os.fspath(self.path), "w", format="mp4")
+      codec, options = next(item for item in _CODECS if item[0] in pyav().codecs_available)
       self.stream = self.container.add_stream(codec, options=options)
       # Even sizes, as 4:2:0 needs them; at most one row or column is scaled away.
       self.stream.width, self.stream.height = frame.width // 2 * 2, frame.height // 2 * 2
@@ -93,11 +94,3 @@ class _Writer:
       self.container.mux(self.stream.encode())
       self.container.close()
     return self.count
-
-
-def _pyav():
-  try:
-    import av
-  except ImportError as error:
-    raise DataError("Cutting videos needs PyAV: pip install 'tal_jax[video]'.") from error
-  return av

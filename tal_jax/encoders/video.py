@@ -116,7 +116,7 @@ def _samples(path: str | os.PathLike, fps: float, resize: int,
 
 def _decode(path: str | os.PathLike) -> Iterator[_Shown]:
   """Yields the frames in the order of showing, and the end."""
-  av = _av()
+  av = pyav()
   try:
     empty = os.path.getsize(path) == 0
   except OSError as error:
@@ -167,7 +167,7 @@ def _decode(path: str | os.PathLike) -> Iterator[_Shown]:
 
 def _video_stream(container: Any) -> Any | None:
   """The first stream of moving pictures; the cover of a piece of music is none."""
-  cover = _av().stream.Disposition.attached_pic
+  cover = pyav().stream.Disposition.attached_pic
   return next((stream for stream in container.streams.video if not stream.disposition & cover),
               None)
 
@@ -203,7 +203,8 @@ def _square(path: str | os.PathLike, shown: _Shown, resize: int, size: int) -> n
   return np.ascontiguousarray(np.rot90(image, k=round(frame.rotation / 90)))
 
 
-def _av():
+def pyav():
+  """The module av; DataError if it is not installed."""
   try:
     import av
   except ImportError as error:
