@@ -15,8 +15,7 @@ from absl import logging
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data import splits
 from tal_jax.data.formats import registry
-from tal_jax.data.parts import read_parts
-from tal_jax.data.proposals import clip_to_video, sliding_windows
+from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.types import Annotations, DataError, RawData, Split
 from tal_jax.data.validation import Report, validate
 
@@ -107,20 +106,7 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
   if report.unusable:
     sets = splits.checked(Split(*(tuple(i for i in ids if i not in report.unusable)
                                   for ids in sets)))
-  if read is None:
-    options = dict(windows or {})
-    try:
-      sliding_windows(1.0, **options)  # faulty options fail here, not at the first video
-    except TypeError as error:
-      raise DataError(f"data.windows: {error}") from error
-
-    def draw(video_id):
-      return sliding_windows(annotated.videos[video_id].duration, **options)
-  else:
-    def draw(video_id):
-      name = annotations_lib.find_id(video_id, read)
-      return clip_to_video(read[name], annotated.videos[video_id].duration).segments
-
+  draw = proposals_by_video(annotated, read, windows or {}, "data.windows")
   return RawData(annotated, store, draw, sets, search_videos(annotated, sets),
                  caption or ", ".join(map(os.path.basename, files))), report
 

@@ -6,7 +6,7 @@ Only the annotations must be there. Features stay on disk.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy as np
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data.features import FeatureStore, open_store, with_time
 from tal_jax.data.formats import registry
-from tal_jax.data.proposals import ranked
-from tal_jax.data.types import Annotations, StructuralFault
+from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
+from tal_jax.data.types import Annotations, DataError, StructuralFault
 
 
 class Parts(NamedTuple):
@@ -71,3 +71,31 @@ def frame_rates(annotated: Annotations, fps: float | None = None) -> dict[str, f
   rates = {video_id: annotations_lib.frame_rate(video) or fps
            for video_id, video in annotated.videos.items()}
   return {video_id: rate for video_id, rate in rates.items() if rate is not None}
+
+
+def proposals_by_video(annotated: Annotations, read: Mapping[str, np.ndarray] | None,
+                       windows: Mapping[str, float | None],
+                       field: str) -> Callable[[str], np.ndarray]:
+  """A function from a video's id to its proposals: those read, clipped, or else sliding windows.
+
+  Args:
+    annotated: the videos, with their durations.
+    read: proposals of a file, or None.
+    windows: options of `sliding_windows`.
+    field: the setting that has them, for the message.
+
+  Raises:
+    DataError: faulty options; here, and not at the first video.
+  """
+  def draw(video_id):
+    duration = annotated.videos[video_id].duration
+    if read is None:
+      return sliding_windows(duration, **windows)
+    return clip_to_video(read[annotations_lib.find_id(video_id, read)], duration).segments
+
+  if read is None:
+    try:
+      sliding_windows(1.0, **windows)
+    except TypeError as error:
+      raise DataError(f"{field}: {error}") from error
+  return draw

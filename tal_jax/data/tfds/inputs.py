@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
 from tal_jax.data import annotations as annotations_lib
-from tal_jax.data.parts import read_parts
-from tal_jax.data.proposals import clip_to_video, sliding_windows
+from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.tfds import checksums, hapt
 from tal_jax.data.tfds.settings import Settings, complete
-from tal_jax.data.types import Annotations, DataError, FrameFeatures
+from tal_jax.data.types import Annotations, FrameFeatures
 from tal_jax.data.validation import validate
 
 
@@ -38,9 +37,10 @@ def load(settings: Settings, dataset: str, manual_dir: str | os.PathLike) -> Inp
   settings = complete(settings, dataset, manual_dir)
   if dataset == "hapt":
     found = hapt.load(manual_dir)
-    return Inputs(found.annotations, found.features,
-                  _proposals(settings, found.annotations, None), frozenset(), settings,
-                  checksums.of_paths([found.path]))
+    return Inputs(
+        found.annotations, found.features,
+        proposals_by_video(found.annotations, None, settings.windows, "windows"), frozenset(),
+        settings, checksums.of_paths([found.path]))
   paths = annotations_lib.several(settings.annotations)
   parts = read_parts(
       paths, features=settings.features, proposals=settings.proposals or None,
@@ -61,22 +61,6 @@ def load(settings: Settings, dataset: str, manual_dir: str | os.PathLike) -> Inp
   extra += [settings.proposals] if settings.proposals else []
   caption = settings.caption or ", ".join(map(os.path.basename, paths))
   return Inputs(
-      annotated, store, _proposals(settings, annotated, read), report.unusable,
-      settings._replace(caption=caption),
+      annotated, store, proposals_by_video(annotated, read, settings.windows, "windows"),
+      report.unusable, settings._replace(caption=caption),
       checksums.of_paths([*paths, *annotations_lib.several(settings.features), *extra]))
-
-
-def _proposals(settings: Settings, annotated: Annotations,
-               read: Mapping[str, np.ndarray] | None) -> Callable[[str], np.ndarray]:
-  if read is None:
-    try:
-      sliding_windows(1.0, **settings.windows)  # faulty options fail here, not at the first video
-    except TypeError as error:
-      raise DataError(f"windows: {error}") from error
-    return lambda video_id: sliding_windows(annotated.videos[video_id].duration, **settings.windows)
-
-  def draw(video_id):
-    name = annotations_lib.find_id(video_id, read)
-    return clip_to_video(read[name], annotated.videos[video_id].duration).segments
-
-  return draw
