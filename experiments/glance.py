@@ -17,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from experiments import cli
+from experiments.plots import save
 from experiments.workdir import write_json
 from tal_jax.data.annotations import read_annotations, select, several
 from tal_jax.data.glance import BINS, glance
@@ -114,10 +115,7 @@ def draw(result: dict[str, Any], path: str | os.PathLike) -> None:
     _draw_pair(figure.add_subplot(grid[2, i]), pair, result["attributes"])
   figure.suptitle(heading(result), fontsize=12)
   figure.supxlabel("\n".join(notes(result)), fontsize=8, color="0.35")
-  part = f"{os.fspath(path)}.part"
-  figure.savefig(part, dpi=130, format="png")
-  plt.close(figure)
-  os.replace(part, path)
+  save(figure, path, dpi=130)
 
 
 def _draw_classes(axis, rows: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -70,7 +71,17 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike, 
   seeds = f"mean of {num_seeds} seeds, band: 95 % CI" if num_seeds > 1 else "one seed"
   figure.suptitle(f"{title} ({seeds})", fontsize=12)
   figure.supxlabel("\n".join(textwrap.wrap(caption, 150)), fontsize=8, color="0.35")
+  save(figure, path)
+
+
+def save(figure: Any, path: str | os.PathLike, *, dpi: int = 150) -> None:
+  """Writes a figure of matplotlib in the format of the suffix, and closes it.
+
+  The file appears only when it is complete.
+  """
+  import matplotlib.pyplot as plt
+
   part = f"{os.fspath(path)}.part"
-  figure.savefig(part, dpi=150, format="png")
+  figure.savefig(part, dpi=dpi, format=pathlib.Path(path).suffix.removeprefix(".") or "png")
   plt.close(figure)
   os.replace(part, path)

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.plots import save
+
 # Okabe and Ito's colours; lines and markers of their own survive greyscale.
 _STYLES = (("#D55E00", "-", "^"), ("#0072B2", "--", "s"), ("#000000", ":", "o"),
            ("#009E73", "-.", "D"))
@@ -35,7 +37,4 @@ def ar_an(result: Mapping[str, Any], path: str | os.PathLike) -> None:
   axis.set_title(f"Proposals on {result['num_videos']} held-out videos, seed {result['seed']}",
                  fontsize=11)
   figure.supxlabel("\n".join(textwrap.wrap(result["caption"], 100)), fontsize=8, color="0.35")
-  part = f"{os.fspath(path)}.part"
-  figure.savefig(part, dpi=150, format="png")
-  plt.close(figure)
-  os.replace(part, path)
+  save(figure, path)

@@ -17,9 +17,10 @@ import numpy as np
 from absl import flags
 
 from experiments import cli
+from experiments.plots import save
 from tal_jax.data.annotations import find_id, read_annotations
 from tal_jax.data.predictions import PredictionFile, read_predictions
-from tal_jax.data.types import Annotations, DataError, VideoAnnotation
+from tal_jax.data.types import DataError, VideoAnnotation
 
 _MOST = 6  # videos, if none is named
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
@@ -43,16 +44,16 @@ def run(ground_truth: str, predictions: str, output: str, *, videos: Sequence[st
   if per_class < 1:
     raise DataError(f"--per_class={per_class} must be at least 1.")
   annotated, detected = read_annotations(ground_truth), read_predictions(predictions)
-  names = {i: find_id(i, annotated.videos) for i in detected.video_ids}
-  chosen = list(videos) or [i for i in detected.video_ids if names[i]][:_MOST]
+  chosen = list(videos) or [
+      i for i in detected.video_ids if find_id(i, annotated.videos)][:_MOST]
   missing = [i for i in chosen if not find_id(i, annotated.videos)]
-  if missing or not chosen:
-    raise DataError(f"{ground_truth} has no annotation of {', '.join(missing) or 'any video'} "
-                    f"{'that ' if not missing else ''}"
-                    f"{f'{predictions} has predictions for' if not missing else ''}".rstrip()
-                    + ". Compare the ids of the two files.")
-  _draw([annotated.videos[find_id(i, annotated.videos)] for i in chosen], annotated, detected,
-        output, per_class)
+  if missing:
+    raise DataError(f"{ground_truth} has no annotation of {', '.join(missing)}.")
+  if not chosen:
+    raise DataError(f"{ground_truth} has no annotation of any video that {predictions} has "
+                    "predictions for. Compare the ids of the two files.")
+  _draw([annotated.videos[find_id(i, annotated.videos)] for i in chosen], annotated.classes,
+        detected, output, per_class)
   return chosen
 
 
@@ -66,33 +67,33 @@ def best(detected: PredictionFile, video: str, label: str, count: int) -> np.nda
   return np.column_stack([found.segments[mine], found.scores[mine]])
 
 
-def _draw(videos: list[VideoAnnotation], annotated: Annotations, detected: PredictionFile,
+def _draw(videos: list[VideoAnnotation], classes: Sequence[str], detected: PredictionFile,
           output: str, per_class: int) -> None:
   import matplotlib
   matplotlib.use("Agg")
   import matplotlib.pyplot as plt
   from matplotlib.patches import Patch
 
-  shown = [[label for label in annotated.classes
-            if label in video.labels or len(best(detected, video.video_id, label, 1))]
+  found = [{label: best(detected, video.video_id, label, per_class) for label in classes}
            for video in videos]
+  shown = [[label for label in classes if label in video.labels or len(detections[label])]
+           for video, detections in zip(videos, found, strict=True)]
   heights = [0.6 + 0.55 * max(1, len(labels)) for labels in shown]
   figure, axes = plt.subplots(len(videos), 1, figsize=(10, sum(heights) + 0.5), squeeze=False,
                               height_ratios=heights, constrained_layout=True)
-  for axis, video, labels in zip(axes[:, 0], videos, shown, strict=True):
+  for axis, video, labels, detections in zip(axes[:, 0], videos, shown, found, strict=True):
     for row, label in enumerate(labels):
-      place = annotated.classes.index(label) % len(_COLOURS)
+      place = classes.index(label) % len(_COLOURS)
       colour, hatch = _COLOURS[place], _HATCHES[place]
       for (start, end), name in zip(video.segments, video.labels, strict=True):
         if name == label:
           axis.barh(row, end - start, left=start, height=0.34, align="edge", color=colour,
                     hatch=hatch, edgecolor="white", linewidth=0)
-      found = best(detected, video.video_id, label, per_class)
-      step = 0.5 / max(1, len(found))
-      for k, (start, end, score) in enumerate(found):
+      step = 0.5 / max(1, len(detections[label]))
+      for k, (start, end, score) in enumerate(detections[label]):
         axis.barh(row - (k + 1) * step - 0.02, end - start, left=start, height=0.8 * step,
                   align="edge", facecolor="none", edgecolor=colour,
-                  alpha=1.0 - 0.7 * k / max(1, len(found)), linewidth=1.3)
+                  alpha=1.0 - 0.7 * k / len(detections[label]), linewidth=1.3)
         if k == 0:
           axis.annotate(f"{score:.2f}", (end, row - 0.5 * step - 0.02), xytext=(3, 0),
                         textcoords="offset points", fontsize=7, va="center")
@@ -103,13 +104,12 @@ def _draw(videos: list[VideoAnnotation], annotated: Annotations, detected: Predi
     axis.tick_params(axis="x", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
   axes[-1, 0].set_xlabel("time (s)")
-  detections = f"detected (at most {per_class} a class; score of the surest)"
+  outlined = f"detected (at most {per_class} a class; score of the surest)"
   figure.legend(handles=[Patch(facecolor="0.4", label="annotated"),
-                         Patch(facecolor="none", edgecolor="0.3", label=detections)],
+                         Patch(facecolor="none", edgecolor="0.3", label=outlined)],
                 loc="outside lower center", ncols=2, frameon=False, fontsize=8)
   os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-  figure.savefig(output, dpi=150)
-  plt.close(figure)
+  save(figure, output)
 
 
 def main() -> None:
