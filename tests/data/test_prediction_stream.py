@@ -77,6 +77,30 @@ def test_a_damaged_file_is_never_misread(path, edits, insert):
     assert_equal(columns, lib._read_exactly(path))  # raises DataError if the file has a fault
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_two_processes_read_as_one_does(path, indent):
+  rng = np.random.default_rng(0)
+  results = {f"v{i}": [entry(f"class {i * j % 7}", float(rng.random()), rng.random(2).tolist())
+                       for j in range(i % 5)] for i in range(60)}
+  text = json.dumps({"results": results, "version": 1}, indent=indent)
+  path.write_text(text)
+  columns = read_columns(path, 500, parallel_bytes=0)
+  assert_equal(columns, lib._read_exactly(path))
+  assert_equal(columns, read_columns(path, 500))
+  for start in (len(text) // 4, 3 * len(text) // 4):  # a fault in either half
+    path.write_text(text[:start] + text[start + 40:])
+    assert read_columns(path, 500) is None
+    assert read_columns(path, 500, parallel_bytes=0) is None
+
+
+@pytest.mark.parametrize("executable", ["", "/bin/false", "/no/such/program"])
+def test_one_process_reads_where_a_second_cannot_be_had(path, executable, monkeypatch):
+  monkeypatch.setattr("sys.executable", executable)
+  results = {f"v{i}": [entry("walk", 0.5, [0, i])] for i in range(1, 60)}
+  path.write_text(json.dumps({"results": results}))
+  assert_equal(read_columns(path, 500, parallel_bytes=0), lib._read_exactly(path))
+
+
 @pytest.mark.parametrize("text", [
     json.dumps({"results": {"a": [entry(model="x")]}}),
     json.dumps({"results": {"a": [entry("no: colon")]}}),
