@@ -32,8 +32,8 @@ from experiments.workdir import write_json
 from tal_jax.data.types import DataError
 
 # Each is a module of experiments.benchmarks with cases(size) and measure(case).
-ITEMS = ("retrain", "lal", "evaluator", "startup")
-SIZES = {"small": ITEMS[:3], "full": ITEMS}  # what is measured without --only
+ITEMS = ("retrain", "lal", "step", "evaluator", "startup")
+SIZES = {"small": ITEMS[:4], "full": ITEMS}  # what is measured without --only
 _PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib")
 
 

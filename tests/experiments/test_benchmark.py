@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import data, evaluator, official_map, retrain, startup, svm_peers
+from experiments.benchmarks import (
+  data,
+  evaluator,
+  official_map,
+  retrain,
+  startup,
+  step,
+  svm_peers,
+)
 from tal_jax.data.types import DataError
 from tal_jax.metrics.average_precision import DEFAULT_TIOUS, detection_map
 
@@ -33,7 +41,8 @@ def test_small_size(tmp_path):
   assert result["size"] == "small" and "jax" in result["versions"]
   assert result["device"]["count"] >= 1 and result["host"]["cores"] >= 1
   rows = result["rows"]
-  assert [row["item"] for row in rows] == ["retrain"] * 2 + ["lal"] + ["evaluator"] * 2
+  assert [row["item"] for row in rows] == ["retrain"] * 2 + ["lal", "step"] + [
+      "evaluator"] * 2
   for row in rows:
     assert row["unit"] in ("s", "retrains/s") and row["peak_mib"] > 0
     for values in (row["ours"], *row["peers"]):
@@ -47,8 +56,10 @@ def test_small_size(tmp_path):
     assert row["peers"][0]["our_largest_relative_excess"] <= details["tol"]
     assert details["matrix_flops_per_second"]["highest"] > 0
   assert rows[2]["details"]["all_finite"]
-  assert rows[3]["peers"][0]["largest_difference"] <= 1e-9
-  assert rows[4]["details"]["average_mAP"] == pytest.approx(rows[3]["details"]["average_mAP"],
+  assert rows[3]["details"]["certified"]
+  assert rows[3]["peers"][0]["our_relative_excess"] <= rows[3]["details"]["tol"]
+  assert rows[4]["peers"][0]["largest_difference"] <= 1e-9
+  assert rows[5]["details"]["average_mAP"] == pytest.approx(rows[4]["details"]["average_mAP"],
                                                             abs=1e-9)
   assert not benchmark.uncertified(rows)
 
@@ -67,7 +78,7 @@ def test_what_the_user_may_get_wrong():
 
 @pytest.mark.parametrize("size", benchmark.SIZES)
 def test_every_size_has_cases_of_the_same_fields(size):
-  for module in (retrain, evaluator, startup):
+  for module in (retrain, evaluator, startup, step):
     assert {frozenset(case) for case in module.cases(size)} == {
         frozenset(case) for case in module.cases("full")}
 
