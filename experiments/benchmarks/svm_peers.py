@@ -48,11 +48,11 @@ def enlarged(problem: Problem, i: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def linear_svc(x: np.ndarray, y: np.ndarray, extra_x: np.ndarray, extra_y: np.ndarray, c: float,
-               loss: str) -> Fit:
-  """One LinearSVC at its defaults (max_iter=1000), as a user would call it."""
+               loss: str, max_iter: int = 1000) -> Fit:
+  """One LinearSVC, at its defaults as a user would call it."""
   begin = time.perf_counter()
   model = LinearSVC(C=c, loss=loss, tol=1e-4, dual=True if loss == "hinge" else "auto",
-                    random_state=0)
+                    max_iter=max_iter, random_state=0)
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     model.fit(np.concatenate([x, extra_x]), np.concatenate([y, extra_y]))
@@ -61,7 +61,7 @@ def linear_svc(x: np.ndarray, y: np.ndarray, extra_x: np.ndarray, extra_y: np.nd
 
 
 def linear_svc_loop(problem: Problem, c: float, loss: str, *, max_rounds: int,
-                    seconds: float) -> tuple[list[Fit], list[float]]:
+                    seconds: float, max_iter: int = 1000) -> tuple[list[Fit], list[float]]:
   """LinearSVC over the first candidates, two processes at a time.
 
   A round is one fit in each process; rounds go on until `max_rounds` or until `seconds` are spent.
@@ -80,7 +80,8 @@ def linear_svc_loop(problem: Problem, c: float, loss: str, *, max_rounds: int,
         not rates or time.perf_counter() - begin < seconds):
       start = time.perf_counter()
       fits += parallel(
-          call(x, problem.y, problem.extra_x[i].astype(np.float64), problem.extra_y[i], c, loss)
+          call(x, problem.y, problem.extra_x[i].astype(np.float64), problem.extra_y[i], c, loss,
+               max_iter)
           for i in range(len(fits), len(fits) + PROCESSES))
       rates.append(PROCESSES / (time.perf_counter() - start))
   # joblib keeps its processes for calls to come, and the process of a case would wait for them.
