@@ -15,13 +15,13 @@ from tal_jax.metrics.learning_curve import mean_ci95
 
 # Okabe and Ito's colours, told apart by most colour-blind readers; with lines and markers of
 # their own the curves survive greyscale, too.
-_STYLES = {
+STYLES = {
     "random": ("#000000", ":", "o"), "uncertainty": ("#0072B2", "--", "s"),
     "uncertainty_binary": ("#56B4E9", "--", "v"), "margin": ("#CC79A7", "-.", "P"),
     "mcle": ("#E69F00", "-.", "D"), "lal": ("#D55E00", "-", "^"),
     "greedy_oracle": ("#009E73", (0, (1, 1)), "*"),
 }
-_NAMES = {"random": "Random", "uncertainty": "Uncertainty", "uncertainty_binary":
+NAMES = {"random": "Random", "uncertainty": "Uncertainty", "uncertainty_binary":
           "Uncertainty (binary)", "margin": "Margin", "mcle": "MCLE", "lal": "LAL",
           "greedy_oracle": "Greedy oracle (bound)"}
 
@@ -53,9 +53,9 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike, 
       points = [mean_ci95([run[s][field] * scale for run in runs]) for s in range(steps)]
       mean = np.array([point.mean for point in points])
       half = np.array([point.ci95 or 0.0 for point in points])
-      colour, line, marker = _STYLES.get(name, (f"C{i}", "-", "o"))
+      colour, line, marker = STYLES.get(name, (f"C{i}", "-", "o"))
       axis.plot(x, mean, color=colour, linestyle=line, marker=marker, markersize=4,
-                markevery=max(1, steps // 10), linewidth=1.6, label=_NAMES.get(name, name))
+                markevery=max(1, steps // 10), linewidth=1.6, label=NAMES.get(name, name))
       axis.fill_between(x, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
     if field == "map_ratio":
       axis.axhline(80, color="0.6", linewidth=0.8, zorder=0)

@@ -2,9 +2,11 @@
 
     python -m experiments.step_times --workdir=runs/anet_paper --output=docs/paper_scale.png
 
-Reads WORKDIR/metrics.jsonl, as experiments.simulate writes it, and fits seconds = a + b * labels by
-least squares over all strategies: a cost per step that is linear in the labelled set lies on it. A
-strategy's first row is left out: its training is shared and was done before.
+Reads WORKDIR/metrics.jsonl, as experiments.simulate writes it, and fits seconds = a + b * labels
+over all strategies: a cost per step that is linear in the labelled set lies on it. The line is Theil
+and Sen's, whose slope is the median of those of all pairs: steps during which the machine was busy
+with something else, and which only last longer, move it little. A strategy's first row is left out:
+its training is shared and was done before.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import pathlib
 
 import numpy as np
 from absl import flags
+from scipy import stats
 
 from experiments import cli
+from experiments.plots import NAMES, STYLES, save
 from tal_jax.data.types import DataError
 
 
@@ -40,10 +44,10 @@ def read(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def fit(steps: dict[str, np.ndarray]) -> tuple[float, float]:
-  """Seconds at no label, and per labelled video, of the least-squares line."""
+  """Seconds at no label, and per labelled video, of Theil and Sen's line."""
   labels, seconds = np.concatenate(list(steps.values())).T
-  slope, offset = np.polyfit(labels, seconds, 1)
-  return float(offset), float(slope)
+  line = stats.theilslopes(seconds, labels)
+  return float(line.intercept), float(line.slope)
 
 
 def plot(steps: dict[str, np.ndarray], path: str | os.PathLike) -> None:
@@ -53,21 +57,23 @@ def plot(steps: dict[str, np.ndarray], path: str | os.PathLike) -> None:
 
   offset, slope = fit(steps)
   figure, axis = plt.subplots(figsize=(7, 4.2), constrained_layout=True)
-  for name, points in steps.items():
-    axis.plot(*points.T, ".", markersize=4, label=name)
+  for i, (name, points) in enumerate(steps.items()):
+    colour, _, marker = STYLES.get(name, (f"C{i}", "-", "o"))
+    axis.plot(*points.T, marker, color=colour, markersize=3.5, markerfacecolor="none",
+              markeredgewidth=0.8, label=NAMES.get(name, name))
   most = max(points[:, 0].max() for points in steps.values())
-  axis.plot([0, most], [offset, offset + slope * most], color="0.3", linewidth=1,
+  axis.plot([0, most], [offset, offset + slope * most], color="0.2", linewidth=1.5,
             label=f"{offset:.2f} s + {1000 * slope:.2f} s per 1,000 labels")
   axis.set_xlim(0, None)
   axis.set_ylim(0, None)
   axis.set_xlabel("Labelled videos")
   axis.set_ylabel("Seconds per step")
-  axis.legend(frameon=False, fontsize=9)
+  figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
   axis.grid(color="0.9")
+  axis.spines[["top", "right"]].set_visible(False)
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  figure.savefig(path, dpi=150, format="png")
-  plt.close(figure)
+  save(figure, path)
 
 
 def main() -> None:

@@ -48,5 +48,5 @@ def test_one_seed_and_a_strategy_without_a_style(tmp_path, figure):
 
 def test_every_strategy_has_a_style_of_its_own():
   from tal_jax.selection import SELECTION
-  assert set(SELECTION) == set(lib._STYLES) == set(lib._NAMES)
-  assert len({style[0] for style in lib._STYLES.values()}) == len(SELECTION)
+  assert set(SELECTION) == set(lib.STYLES) == set(lib.NAMES)
+  assert len({style[0] for style in lib.STYLES.values()}) == len(SELECTION)
