@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tal_jax.annotation import rows, states
-from tal_jax.annotation.campaign import Campaign
-from tal_jax.annotation.decisions import settle
+from tal_jax.annotation import quality, rows, states, store
+from tal_jax.annotation.campaign import Campaign, Policy
+from tal_jax.annotation.decisions import requeue, settle
 from tal_jax.annotation.errors import Conflict, InvalidAnswer, LeaseLost
 from tal_jax.annotation.leases import hold
+from tal_jax.annotation.standing import STOPPED, standing
 
 
 class Draft(NamedTuple):
@@ -62,7 +63,8 @@ def submit(campaign: Campaign, worker_id: int, task_id: int, submission_id: str,
            segments: rows.Segments, comment: str = "") -> Receipt:
   """Stores an answer; acknowledged, by returning, only after it is on the disk.
 
-  The last answer that a task wants also decides it, in the same transaction.
+  The last answer that a task wants also decides it, in the same transaction. The answer may also
+  stop workers (`standing`): tasks that they answered and that are undecided get one more place.
 
   Args:
     campaign: where.
@@ -106,5 +108,18 @@ def submit(campaign: Campaign, worker_id: int, task_id: int, submission_id: str,
     states.move(db, "leases", lease["id"], "submitted", now=now, worker_id=worker_id,
                 task=task_id, assignment=assignment_id)
     db.execute("DELETE FROM drafts WHERE task_id = ? AND worker_id = ?", (task_id, worker_id))
+    _judge(db, task_id, assignment_id, policy, now)
     settle(db, task_id, policy, now)
   return Receipt(assignment_id, False)
+
+
+def _judge(db, task_id: int, assignment_id: int, policy: Policy, now: float) -> None:
+  """Scores the answer; whoever is stopped by that has their undecided answers backed up."""
+  workers = [row[0] for row in db.execute(
+      "SELECT worker_id FROM assignments WHERE task_id = ?", (task_id,))]
+  before = {worker: standing(db, policy, worker).state for worker in workers}
+  for worker in quality.score(db, assignment_id, policy):
+    after = standing(db, policy, worker)
+    if after.state == STOPPED != before[worker]:
+      store.log(db, "workers.stopped", worker, now=now, reason=after.reason)
+      requeue(db, worker, policy, now)

@@ -25,11 +25,17 @@ A round is the learner's batch of one step. A task asks for all instances of one
   changes nothing.
 - A video is labelled when all its tasks are decided, a round complete when all its tasks are. The
   next round opens when the last one is trained; opening or training a round twice the same way is
-  acknowledged and changes nothing, so a learner that restarts from an older state replays.
+  acknowledged and changes nothing, so a learner that restarts from an older state replays. No
+  video is asked for in two rounds.
+- A gold task asks like any other, but its answer is known: it measures the worker (`gold`). It
+  stays `open` for ever, has room for everybody, decides nothing and belongs to no round; its video
+  is in no round. It alone may come back to who released it, while they have yet to qualify.
+- A worker is qualifying, working or stopped, which follows from their answers (`standing`). One
+  who is stopped gets no more tasks; what they answered and is undecided gets one more place.
 
 Every function is one transaction: when it returns, what it did is on the disk; when it raises,
-nothing happened. Here are the pool and the rounds; `leases`, `answers`, `decisions` and `workers`
-have the rest.
+nothing happened. Here are the pool and the rounds; `leases`, `answers`, `decisions`, `gold`,
+`standing` and `workers` have the rest.
 """
 
 from __future__ import annotations
@@ -52,6 +58,11 @@ class Policy(NamedTuple):
   max_segments: int = 500  # of one answer
   max_comment: int = 2000  # characters
   max_draft: int = 100_000  # characters
+  gold_before: int = 0  # gold tasks to answer, and pass, before real work
+  gold_every: int = 0  # one gold task among so many real ones; 0: none
+  min_gold_f1: float = 0.5  # mean F1 with the gold answers, below which a worker is stopped
+  min_worker_f1: float = 0.0  # mean F1 with the others, below which a worker is stopped
+  min_compared: int = 5  # answers compared from which on these bounds hold; gold: see standing
 
 
 class Campaign(NamedTuple):
@@ -67,6 +78,10 @@ class Video(NamedTuple):
   path: str
   duration: float  # seconds
   fps: float
+  media_path: str = ""  # what a browser plays; "": the video itself
+  width: int = 0  # pixels as shown; 0: not known
+  height: int = 0
+  num_frames: int = 0
 
 
 class Ask(NamedTuple):
@@ -85,20 +100,32 @@ def add_classes(campaign: Campaign, classes: Iterable[tuple[str, str]]) -> None:
 
 
 def add_videos(campaign: Campaign, videos: Iterable[Video]) -> None:
-  """Adds videos; a known name may come again with another path only. Raises Conflict."""
+  """Adds videos; a known name may come again with other paths and sizes only. Raises Conflict."""
   with campaign.store.write() as db:
     for video in videos:
-      if not (0 < video.duration < float("inf") and 0 < video.fps < float("inf")):
-        raise InvalidAnswer(f"{video.name}: duration and fps must be positive and finite")
-      row = db.execute("SELECT duration, fps FROM videos WHERE name = ?",
-                       (video.name,)).fetchone()
-      if row is None:
-        db.execute("INSERT INTO videos (name, path, duration, fps) VALUES (?, ?, ?, ?)", video)
-      elif tuple(row) != (video.duration, video.fps):
-        raise Conflict(f"{video.name} is known with another duration or frame rate {tuple(row)}: "
+      if not (0 < video.duration < float("inf") and 0 < video.fps < float("inf")) or min(
+          video.width, video.height, video.num_frames) < 0:
+        raise InvalidAnswer(f"{video.name}: duration and fps must be positive and finite, width, "
+                            "height and num_frames not negative")
+      known = db.execute("SELECT duration, fps FROM videos WHERE name = ?",
+                         (video.name,)).fetchone()
+      if known is not None and tuple(known) != (video.duration, video.fps):
+        raise Conflict(f"{video.name} is known with another duration or frame rate {tuple(known)}: "
                        "its answers would not fit; give the changed file another name")
-      else:
-        db.execute("UPDATE videos SET path = ? WHERE name = ?", (video.path, video.name))
+      db.execute(
+          "INSERT INTO videos (name, path, duration, fps, media_path, width, height, num_frames) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET path = excluded.path, "
+          "media_path = excluded.media_path, width = excluded.width, height = excluded.height, "
+          "num_frames = excluded.num_frames",
+          video._replace(media_path=video.media_path or video.path))
+
+
+def askable(campaign: Campaign) -> list[str]:
+  """Names of the videos that a round may still ask for, in the order in which they were added."""
+  with campaign.store.read() as db:
+    return [row["name"] for row in db.execute(
+        "SELECT name FROM videos WHERE state = 'unlabelled' AND id NOT IN "
+        "(SELECT video_id FROM tasks WHERE is_gold = 1) ORDER BY id")]
 
 
 def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
@@ -107,7 +134,8 @@ def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
   The same call again changes nothing, whatever the round's state.
 
   Raises:
-    Conflict: the round is known with other tasks, or the one before it is not trained.
+    Conflict: the round is known with other tasks, or the one before it is not trained; a gold
+      video; or fewer gold videos than the policy wants answered before the work.
     IllegalTransition: a video was asked for in an earlier round.
     NotFound: an unknown video or class.
     InvalidAnswer: no tasks, one twice, or a hint outside the video.
@@ -128,21 +156,22 @@ def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
     if number != (0 if last is None else last["id"] + 1) or (last and last["state"] != "trained"):
       raise Conflict(f"round {number} cannot be opened: the last one is "
                      + ("none" if last is None else f"{last['id']}, {last['state']}"))
+    _require_gold(db, campaign.policy)
     db.execute("INSERT INTO rounds (id, opened_at) VALUES (?, ?)", (number, now))
     store.log(db, "rounds.open", number, now=now, tasks=len(asks))
     asked = set()
     for ask in asks:
-      video = _by_name(db, "videos", ask.video)
+      video = by_name(db, "videos", ask.video)
       if video["id"] not in asked:
+        if db.execute("SELECT 1 FROM tasks WHERE video_id = ? AND is_gold = 1",
+                      (video["id"],)).fetchone():
+          raise Conflict(f"{ask.video} has a gold task: it cannot be asked for in a round, too")
         states.move(db, "videos", video["id"], "asked", now=now)
         asked.add(video["id"])
-      hint = ask.hint or (None, None)
-      if ask.hint and not 0 <= hint[0] < hint[1] <= video["duration"]:
-        raise InvalidAnswer(f"{ask.video}: the hint {hint} is not inside the video")
       db.execute("INSERT INTO tasks (round_id, video_id, class_id, hint_start, hint_end, wanted) "
                  "VALUES (?, ?, ?, ?, ?, ?)",
-                 (number, video["id"], _by_name(db, "classes", ask.label)["id"], *hint,
-                  campaign.policy.annotators))
+                 (number, video["id"], by_name(db, "classes", ask.label)["id"],
+                  *hint_columns(video, ask.hint), campaign.policy.annotators))
 
 
 def mark_trained(campaign: Campaign, number: int) -> None:
@@ -152,8 +181,28 @@ def mark_trained(campaign: Campaign, number: int) -> None:
       states.move(db, "rounds", number, "trained", now=campaign.clock())
 
 
-def _by_name(db, table: str, name: str) -> sqlite3.Row:
+def by_name(db: sqlite3.Connection, table: str, name: str) -> sqlite3.Row:
+  """The row of `videos` or `classes` with that name. Raises NotFound."""
   row = db.execute(f"SELECT * FROM {table} WHERE name = ?", (name,)).fetchone()
   if row is None:
     raise NotFound(f"{table} has no {name!r}")
   return row
+
+
+def hint_columns(video: sqlite3.Row, hint: tuple[float, float] | None
+                 ) -> tuple[float, float] | tuple[None, None]:
+  """A task's hint_start and hint_end. Raises InvalidAnswer unless inside the video."""
+  if hint is None:
+    return None, None
+  if not 0 <= hint[0] < hint[1] <= video["duration"]:
+    raise InvalidAnswer(f"{video['name']}: the hint {hint} is not inside the video")
+  return hint
+
+
+def _require_gold(db, policy: Policy) -> None:
+  """Without enough gold nobody could qualify, and the round would wait for ever."""
+  wanted = max(policy.gold_before, int(policy.gold_every > 0))
+  there = db.execute("SELECT COUNT(DISTINCT video_id) FROM tasks WHERE is_gold = 1").fetchone()[0]
+  if there < wanted:
+    raise Conflict(f"the policy wants {wanted} gold videos (gold_before, gold_every), there are "
+                   f"{there}: add gold tasks, or set both to 0")

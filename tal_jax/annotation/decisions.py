@@ -8,10 +8,10 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from tal_jax.annotation import rows, states
+from tal_jax.annotation import rows, states, store
 from tal_jax.annotation.campaign import Campaign, Policy
 from tal_jax.annotation.consensus import consensus
-from tal_jax.annotation.errors import Conflict
+from tal_jax.annotation.errors import Conflict, IllegalTransition
 from tal_jax.annotation.workers import require_operator
 
 
@@ -28,11 +28,12 @@ class FinalAnswer(NamedTuple):
 def settle(db: sqlite3.Connection, task_id: int, policy: Policy, now: float) -> None:
   """Decides a task that has all the answers it wants; asks for one more where they differ.
 
-  Part of the caller's transaction, which stored the answer.
+  Part of the caller's transaction, which stored the answer. A gold task is never decided.
   """
   answers = rows.answers_of(db, task_id)
-  wanted = db.execute("SELECT wanted FROM tasks WHERE id = ?", (task_id,)).fetchone()["wanted"]
-  if len(answers) < wanted:
+  wanted, is_gold = db.execute("SELECT wanted, is_gold FROM tasks WHERE id = ?",
+                               (task_id,)).fetchone()
+  if is_gold or len(answers) < wanted:
     return
   states.move(db, "tasks", task_id, "submitted", now=now)
   result = consensus(list(answers.values()), cluster_tiou=policy.cluster_tiou,
@@ -53,6 +54,22 @@ def settle(db: sqlite3.Connection, task_id: int, policy: Policy, now: float) -> 
     states.move(db, "tasks", task_id, "disputed", now=now, agreement=result.agreement)
 
 
+def requeue(db: sqlite3.Connection, worker_id: int, policy: Policy, now: float) -> None:
+  """One more answer, up to the policy's limit, for what a stopped worker answered and is undecided.
+
+  Their answer stays and is outvoted; to take answers back would make a decision depend on when it
+  was made. Part of the caller's transaction.
+  """
+  for task in db.execute(
+      "SELECT t.id, t.state FROM assignments a JOIN tasks t ON t.id = a.task_id "
+      "WHERE a.worker_id = ? AND t.is_gold = 0 AND t.state IN ('open', 'leased') AND t.wanted < ? "
+      "ORDER BY t.id", (worker_id, policy.max_annotators)).fetchall():
+    db.execute("UPDATE tasks SET wanted = wanted + 1 WHERE id = ?", (task["id"],))
+    store.log(db, "tasks.requeued", task["id"], now=now, worker_id=worker_id)
+    if task["state"] == "leased":
+      states.move(db, "tasks", task["id"], "open", now=now)
+
+
 def _close(db, task_id: int, now: float) -> None:
   """Labels the video and completes the round if this was their last task."""
   task = db.execute("SELECT round_id, video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()
@@ -71,6 +88,8 @@ def dispute(campaign: Campaign, operator_id: int, task_id: int) -> None:
   """
   with campaign.store.write() as db:
     require_operator(db, operator_id)
+    if db.execute("SELECT 1 FROM tasks WHERE id = ? AND is_gold = 1", (task_id,)).fetchone():
+      raise IllegalTransition(f"task {task_id} is gold: its answer is known")
     if db.execute("SELECT 1 FROM leases WHERE task_id = ? AND state = 'held'",
                   (task_id,)).fetchone():
       raise Conflict(f"a worker is at task {task_id}: wait until they are done")

@@ -3,7 +3,8 @@
 `PRAGMA user_version` counts the migrations that a database has had. A migration that was released
 is never edited: a change of the schema is one more migration at the end.
 
-Units: times of the video are seconds from its start; `*_at` are seconds since the epoch.
+Units: times of the video are seconds from its start; `*_at` are seconds since the epoch; money is
+whole cents. A JSON column says what it holds.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from collections.abc import Sequence
 from tal_jax.data.types import DataError
 
 _CORE = (
+    # The browser plays media_path; width, height and num_frames are 0 where unknown.
     """CREATE TABLE videos (
       id INTEGER PRIMARY KEY,
       name TEXT NOT NULL UNIQUE,
       path TEXT NOT NULL,
+      media_path TEXT NOT NULL,
       duration REAL NOT NULL CHECK (duration > 0),
       fps REAL NOT NULL CHECK (fps > 0),
+      width INTEGER NOT NULL DEFAULT 0 CHECK (width >= 0),
+      height INTEGER NOT NULL DEFAULT 0 CHECK (height >= 0),
+      num_frames INTEGER NOT NULL DEFAULT 0 CHECK (num_frames >= 0),
       state TEXT NOT NULL DEFAULT 'unlabelled'
         CHECK (state IN ('unlabelled', 'asked', 'labelled'))) STRICT""",
     """CREATE TABLE classes (
@@ -30,9 +36,11 @@ _CORE = (
       id INTEGER PRIMARY KEY CHECK (id >= 0),
       state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'complete', 'trained')),
       opened_at REAL NOT NULL) STRICT""",
+    # A gold task, whose answer is known, belongs to no round and stays open for ever.
     """CREATE TABLE tasks (
       id INTEGER PRIMARY KEY,
-      round_id INTEGER NOT NULL REFERENCES rounds (id),
+      round_id INTEGER REFERENCES rounds (id),
+      is_gold INTEGER NOT NULL DEFAULT 0 CHECK (is_gold IN (0, 1)),
       video_id INTEGER NOT NULL REFERENCES videos (id),
       class_id INTEGER NOT NULL REFERENCES classes (id),
       hint_start REAL,
@@ -42,9 +50,12 @@ _CORE = (
       wanted INTEGER NOT NULL CHECK (wanted >= 1),
       agreement REAL,
       UNIQUE (round_id, video_id, class_id),
+      CHECK (is_gold = (round_id IS NULL)),
+      CHECK (NOT is_gold OR state = 'open'),
       CHECK ((hint_start IS NULL) = (hint_end IS NULL))) STRICT""",
     "CREATE INDEX tasks_of_video ON tasks (video_id)",
-    "CREATE INDEX tasks_by_state ON tasks (state)",
+    "CREATE INDEX tasks_by_state ON tasks (is_gold, state)",
+    "CREATE UNIQUE INDEX one_gold_task ON tasks (video_id, class_id) WHERE is_gold",
     """CREATE TABLE workers (
       id INTEGER PRIMARY KEY,
       name TEXT NOT NULL UNIQUE,
@@ -109,23 +120,87 @@ _CORE = (
       for verb in ("UPDATE", "DELETE")),
 )
 
-_QUALITY_AND_MONEY = (
+_QUALITY = (
+    # What the answer to a gold task is: segments is JSON [[start, end], ...].
     """CREATE TABLE gold (
-      id INTEGER PRIMARY KEY,
-      video_id INTEGER NOT NULL REFERENCES videos (id),
-      class_id INTEGER NOT NULL REFERENCES classes (id),
-      segments TEXT NOT NULL,
-      UNIQUE (video_id, class_id)) STRICT""",
+      task_id INTEGER PRIMARY KEY REFERENCES tasks (id),
+      segments TEXT NOT NULL) STRICT""",
+    # Agreement of an answer: with the gold answer, or mean over the `others` who answered the task.
+    """CREATE TABLE scores (
+      assignment_id INTEGER PRIMARY KEY REFERENCES assignments (id),
+      worker_id INTEGER NOT NULL REFERENCES workers (id),
+      is_gold INTEGER NOT NULL CHECK (is_gold IN (0, 1)),
+      others INTEGER NOT NULL CHECK (others >= 0),
+      f1 REAL CHECK (f1 BETWEEN 0 AND 1),
+      tiou REAL CHECK (tiou BETWEEN 0 AND 1),
+      CHECK ((others = 0) = (f1 IS NULL)),
+      CHECK ((f1 IS NULL) = (tiou IS NULL))) STRICT""",
+    "CREATE INDEX scores_of_worker ON scores (worker_id, is_gold, others, f1)",
+)
+
+_MONEY = (
+    "CREATE TABLE budget (id INTEGER PRIMARY KEY CHECK (id = 1), cents INTEGER NOT NULL) STRICT",
+    # A reservation; what of it was paid is in payouts, one row a payment.
     """CREATE TABLE payments (
       id INTEGER PRIMARY KEY,
-      request_token TEXT NOT NULL UNIQUE CHECK (length(request_token) <= 64),
-      assignment_id INTEGER REFERENCES assignments (id),
-      cents INTEGER NOT NULL CHECK (cents >= 0),
-      state TEXT NOT NULL CHECK (state IN ('reserved', 'paid', 'returned')),
+      request_token TEXT NOT NULL UNIQUE CHECK (length(request_token) BETWEEN 1 AND 64),
+      cents INTEGER NOT NULL CHECK (cents > 0),
+      state TEXT NOT NULL DEFAULT 'reserved' CHECK (state IN ('reserved', 'paid', 'returned')),
+      at REAL NOT NULL) STRICT""",
+    """CREATE TABLE payouts (
+      payment_id INTEGER NOT NULL REFERENCES payments (id),
+      part TEXT NOT NULL,
+      cents INTEGER NOT NULL CHECK (cents > 0),
+      at REAL NOT NULL,
+      PRIMARY KEY (payment_id, part)) STRICT""",
+    """CREATE TABLE hits (
+      id INTEGER PRIMARY KEY,
+      task_id INTEGER NOT NULL REFERENCES tasks (id),
+      hit_type TEXT NOT NULL,
+      hit_id TEXT UNIQUE,
+      request_token TEXT NOT NULL UNIQUE CHECK (length(request_token) BETWEEN 1 AND 64),
+      state TEXT NOT NULL DEFAULT 'planned'
+        CHECK (state IN ('planned', 'published', 'expired', 'closed')),
+      reward_cents INTEGER NOT NULL CHECK (reward_cents >= 0),
+      assignments_asked INTEGER NOT NULL CHECK (assignments_asked >= 1),
+      deadline_at REAL NOT NULL,
+      created_at REAL NOT NULL) STRICT""",
+    "CREATE INDEX hits_of_task ON hits (task_id)",
+    # Assignments of a crowd: assignment_key is "mturk:<AssignmentId>", hit a row of hits, answer_id
+    # the answer that is paid with it.
+    """CREATE TABLE crowd (
+      assignment_key TEXT PRIMARY KEY NOT NULL,
+      hit INTEGER NOT NULL REFERENCES hits (id),
+      worker_id INTEGER NOT NULL REFERENCES workers (id),
+      answer_id INTEGER UNIQUE REFERENCES assignments (id),
+      state TEXT NOT NULL CHECK (state IN ('accepted', 'submitted', 'approved', 'rejected')),
+      at REAL NOT NULL) STRICT""",
+    "CREATE INDEX crowd_of_hit ON crowd (hit)",
+    "CREATE INDEX crowd_of_worker ON crowd (worker_id)",
+)
+
+_LEARNER = (
+    # The model's detections: body is JSON [[start, end, score], ...].
+    """CREATE TABLE suggestions (
+      video_id INTEGER NOT NULL REFERENCES videos (id),
+      class_id INTEGER NOT NULL REFERENCES classes (id),
+      body TEXT NOT NULL,
+      round_id INTEGER NOT NULL REFERENCES rounds (id),
+      PRIMARY KEY (video_id, class_id)) STRICT""",
+    # The learning curve: the model after the round was trained; NULL without a testing set.
+    """CREATE TABLE results (
+      round_id INTEGER PRIMARY KEY REFERENCES rounds (id),
+      num_labeled INTEGER NOT NULL,
+      num_instances INTEGER NOT NULL,
+      map REAL,
+      attention_ap REAL,
+      seconds REAL NOT NULL,
       at REAL NOT NULL) STRICT""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_CORE, _QUALITY_AND_MONEY)
+_SERVER = ("CREATE TABLE secrets (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT",)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_CORE, _QUALITY + _MONEY + _LEARNER + _SERVER)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -30,6 +30,7 @@ class Store:
     """Opens or makes the database at `path` and brings its schema up to date."""
     self._path = pathlib.Path(path).resolve()
     self._lock = threading.Lock()
+    self._idle: list[sqlite3.Connection] = []  # of readers; list's append and pop are atomic
     try:
       self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None,
                                  check_same_thread=False)
@@ -65,17 +66,25 @@ class Store:
 
   @contextlib.contextmanager
   def read(self) -> Iterator[sqlite3.Connection]:
-    """A snapshot on a connection of its own, which cannot write."""
-    db = sqlite3.connect(self._path.as_uri() + "?mode=ro", uri=True, timeout=_BUSY_SECONDS,
-                         isolation_level=None)
-    with contextlib.closing(db):
+    """A snapshot on a connection that cannot write, and that nobody else uses meanwhile."""
+    try:
+      db = self._idle.pop()  # a new one costs more than most reads: it parses the schema
+    except IndexError:
+      db = sqlite3.connect(self._path.as_uri() + "?mode=ro", uri=True, timeout=_BUSY_SECONDS,
+                           isolation_level=None, check_same_thread=False)
       db.row_factory = sqlite3.Row
-      db.execute("BEGIN")
+    db.execute("BEGIN")
+    try:
       yield db
+    finally:
+      db.execute("ROLLBACK")  # the next reader sees what is there then
+      self._idle.append(db)
 
   def close(self) -> None:
     with self._lock:
       self._db.close()
+      while self._idle:
+        self._idle.pop().close()
 
   def __enter__(self) -> Store:
     return self

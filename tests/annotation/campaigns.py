@@ -1,6 +1,10 @@
 """Small campaigns for tests, and what must hold in the database of any campaign at any time."""
 
+import numpy as np
+import pytest
+
 from tal_jax.annotation import campaign, store, workers
+from tal_jax.annotation.consensus import consensus
 
 
 class Clock:
@@ -46,7 +50,8 @@ def state(made, table, row_id):
 
 def check(made):
   """Asserts the invariants by counting afresh."""
-  tasks = select(made, "SELECT * FROM tasks")
+  everything = select(made, "SELECT * FROM tasks")
+  tasks = [task for task in everything if not task["is_gold"]]
   leases = select(made, "SELECT * FROM leases")
   answers = select(made, "SELECT * FROM assignments")
   for task in tasks:
@@ -65,6 +70,31 @@ def check(made):
       assert (row["state"] != "unlabelled") or not mine
   assert sorted(a["lease_id"] for a in answers) == sorted(
       l["id"] for l in leases if l["state"] == "submitted")
-  asked = {(t["id"]): t["video_id"] for t in tasks}
+  asked = {t["id"]: t["video_id"] for t in everything}
   seen = [(a["worker_id"], asked[a["task_id"]]) for a in answers]
   assert len(seen) == len(set(seen)), "a worker answered a video twice"
+  gold = [t for t in everything if t["is_gold"]]
+  assert not {t["video_id"] for t in gold} & {t["video_id"] for t in tasks}
+  assert {(t["state"], t["wanted"], t["agreement"]) for t in gold} <= {("open", 1, None)}
+  assert not select(made, "SELECT s.id FROM segments s JOIN tasks t ON t.id = s.task_id "
+                    "WHERE t.is_gold AND s.source != 'worker'")
+  _check_scores(made, tasks, answers)
+
+
+def _check_scores(made, tasks, answers):
+  """The scores that grew answer by answer are those that all answers give at once."""
+  scores = {s["assignment_id"]: s for s in select(made, "SELECT * FROM scores")}
+  assert set(scores) == {a["id"] for a in answers}
+  for task in tasks:
+    mine = [a for a in answers if a["task_id"] == task["id"]]
+    if not mine:
+      continue
+    result = consensus([np.asarray([(s["start"], s["end"]) for s in select(
+        made, "SELECT * FROM segments WHERE assignment_id = ?", a["id"])]) for a in mine],
+                       match_tiou=made.policy.match_tiou)
+    for answer, f1, tiou in zip(mine, result.worker_f1, result.worker_tiou, strict=True):
+      found = scores[answer["id"]]
+      assert (found["worker_id"], found["is_gold"]) == (answer["worker_id"], 0)
+      assert found["others"] == len(mine) - 1
+      expected = (f1, tiou) if len(mine) > 1 else (None, None)
+      assert (found["f1"], found["tiou"]) == pytest.approx(expected)

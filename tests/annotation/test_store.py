@@ -9,7 +9,8 @@ from tal_jax.data.types import DataError
 from tests.annotation import campaigns
 
 _TABLES = {"videos", "classes", "rounds", "tasks", "leases", "assignments", "drafts", "segments",
-           "workers", "gold", "payments", "events"}
+           "workers", "events", "gold", "scores", "budget", "payments", "payouts", "hits", "crowd",
+           "suggestions", "results", "secrets"}
 
 
 def test_settings_and_tables(tmp_path):
