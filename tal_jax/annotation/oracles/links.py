@@ -1,0 +1,111 @@
+"""Personal links: who may open which page, in a file that only its owner can read.
+
+A token is shown once, when it is made; the database keeps its hash. So that a restart leaves the
+links in people's hands valid, the tokens are kept in `links.txt` in the work directory (mode 0600),
+and are made anew only where they are missing there, expired, or not of this campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tal_jax.annotation import workers
+from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.errors import InvalidAnswer, Unauthorized
+from tal_jax.data.types import DataError
+
+FILE = "links.txt"
+_PAGES = {"annotator": "/", "operator": "/campaign"}
+_DAY = 86_400.0
+
+
+class Person(NamedTuple):
+  name: str
+  role: str  # of workers.ROLES
+
+
+def write_links(campaign: Campaign, people: Iterable[Person], *, folder: pathlib.Path,
+                address: str, days: float) -> list[str]:
+  """Enrols who is new, writes the links of all, and returns the lines of the file.
+
+  Args:
+    campaign: where they are enrolled.
+    people: everybody who is to have a link; whoever is left out keeps a link they have.
+    folder: of the file.
+    address: of the server, e.g. http://host:8000.
+    days: for how long a new token is good.
+
+  Raises:
+    DataError: a name twice, that cannot be stored, or that has another role in the campaign; the
+      file cannot be written.
+  """
+  people = list(people)
+  names = [person.name for person in people]
+  for name in names:
+    if names.count(name) > 1:
+      raise DataError(f"{name!r} is named twice: every annotator and operator needs an own name")
+    if not name.isprintable() or name != name.strip():
+      raise DataError(f"{name!r} cannot be a name in {FILE}: use printable characters only")
+  path = folder / FILE
+  kept = _read(path)
+  lines = []
+  with campaign.store.write() as db:
+    for person in people:
+      token = kept.get(person.name)
+      if token is None or not _is_valid(db, token, person, campaign.clock()):
+        token = _new_token(db, person, days, campaign.clock())
+      page = address.rstrip("/") + _PAGES[person.role]
+      lines.append(f"{person.role}\t{person.name}\t" + (f"{page}#{token}" if token else "revoked"))
+    _write(path, lines)  # inside: a token that is not in the file would be lost
+  return lines
+
+
+def _is_valid(db, token: str, person: Person, now: float) -> bool:
+  try:
+    worker = workers.authenticate(db, token, now=now)
+  except Unauthorized:
+    return False
+  return (worker.name, worker.role) == person
+
+
+def _new_token(db, person: Person, days: float, now: float) -> str | None:
+  """None where an operator revoked the person's token: a restart must not let them in again."""
+  row = db.execute("SELECT token_revoked_at FROM workers WHERE name = ?",
+                   (person.name,)).fetchone()
+  if row is not None and row["token_revoked_at"] is not None:
+    return None
+  try:
+    return workers.enrol(db, person.name, role=person.role, seconds=days * _DAY, now=now)[1]
+  except InvalidAnswer as error:
+    raise DataError(str(error)) from error
+
+
+def _read(path: pathlib.Path) -> dict[str, str]:
+  """Name -> token; empty without a file."""
+  try:
+    lines = path.read_text("utf-8").splitlines()
+  except FileNotFoundError:
+    return {}
+  except (OSError, UnicodeDecodeError) as error:
+    raise DataError(f"cannot read {path} ({error}): mend or remove it; links are then made "
+                    "anew, and the old ones are void") from error
+  fields = [line.split("\t") for line in lines]
+  return {f[1]: f[2].rpartition("#")[2] for f in fields if len(f) == 3 and "#" in f[2]}
+
+
+def _write(path: pathlib.Path, lines: list[str]) -> None:
+  """All or nothing, and never readable by others, not even for a moment."""
+  part = path.with_name(path.name + ".part")
+  part.unlink(missing_ok=True)
+  try:
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w",
+              encoding="utf-8") as file:
+      file.write("".join(line + "\n" for line in lines))
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(part, path)
+  except OSError as error:
+    raise DataError(f"cannot write {path}: {error.strerror}") from error
