@@ -39,6 +39,7 @@ _TEST = [
     "httpx>=0.27",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
+    "jsonschema>=4.21",  # checks the annotation server's description of itself
     "jupytext>=1.16",
     "nbmake>=1.5",
     "playwright>=1.40",  # drives Debian's Chromium, see .ci/run

@@ -1,0 +1,38 @@
+"""A task as a page shows it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from tal_jax.annotation import http_tickets
+from tal_jax.annotation.errors import NotFound
+from tal_jax.annotation.http_messages import Task, VideoOut
+from tal_jax.annotation.http_operations import Site
+
+_QUERY = (
+    "SELECT t.id, t.video_id, t.class_id, t.hint_start, t.hint_end, c.name AS label, "
+    "c.instructions, v.name, v.duration, v.fps, v.num_frames, v.width, v.height "
+    "FROM tasks t JOIN videos v ON v.id = t.video_id JOIN classes c ON c.id = t.class_id "
+    "WHERE t.id = ?")
+
+
+def view(db: sqlite3.Connection, site: Site, worker_id: int, task_id: int) -> Task:
+  """The task for this worker's eyes: nothing tells a gold task from another. Raises NotFound."""
+  row = db.execute(_QUERY, (task_id,)).fetchone()
+  if row is None:
+    raise NotFound(f"no task {task_id}")
+  ticket = http_tickets.issue(site.key, worker_id, row["video_id"], site.campaign.clock())
+  return Task(
+      id=task_id, label=row["label"], instructions=row["instructions"],
+      example=site.examples.get(row["label"]),
+      hint=None if row["hint_start"] is None else (row["hint_start"], row["hint_end"]),
+      video=VideoOut(row["name"], f"/media/{ticket}", *(
+          row[k] for k in ("duration", "fps", "num_frames", "width", "height"))),
+      suggestions=_suggestions(db, row) if site.suggestions else [])
+
+
+def _suggestions(db, task: sqlite3.Row) -> list[tuple[float, float, float]]:
+  row = db.execute("SELECT body FROM suggestions WHERE video_id = ? AND class_id = ?",
+                   (task["video_id"], task["class_id"])).fetchone()
+  return [] if row is None else [tuple(s) for s in json.loads(row["body"])]

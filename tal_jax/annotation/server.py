@@ -1,0 +1,187 @@
+"""The campaign's web server: pages, videos, and the API that `openapi` describes.
+
+A worker opens http://host:port/#TOKEN. What stands behind the # never leaves the browser, so it is
+in no log and no Referer; the page sends it as a bearer token with every request of the API. There
+are no cookies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sqlite3
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from absl import logging
+
+from tal_jax.annotation import (
+    http_annotator,
+    http_crowd,
+    http_guard,
+    http_media,
+    http_operations,
+    http_operator,
+    http_tickets,
+    openapi,
+)
+from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.errors import RequestError
+from tal_jax.annotation.http_messages import Error, Example, Health
+from tal_jax.data.types import DataError
+
+if TYPE_CHECKING:
+  import uvicorn
+  from starlette.applications import Starlette
+
+OPERATIONS = http_annotator.OPERATIONS + http_operator.OPERATIONS
+_UNAVAILABLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL,
+                sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_STOP_SECONDS = 5  # for requests under way, when the server is told to stop
+
+
+def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
+              suggestions: bool = False, examples: Mapping[str, Mapping[str, Any]] | None = None,
+              finished: Callable[[], bool] = lambda: False,
+              crowd_origins: Sequence[str] = ()) -> Starlette:
+  """The application of one campaign.
+
+  Args:
+    campaign: its store must stay open while the application runs.
+    title: shown on the pages.
+    origin: scheme://host[:port] under which the public reaches the server, where a proxy stands
+      before it; without one, links name the host that the request named.
+    suggestions: shows annotators the model's detections. They bias [a choice of the campaign].
+    examples: class -> {"text", "segments", "duration"}, what an instance looks like; the last two
+      may be missing.
+    finished: whether no more rounds will come, asked when a worker finds no task.
+    crowd_origins: origins of a crowd whose workers come through /mturk, to which its page may
+      hand the task back; none: there is no such page.
+
+  Raises:
+    DataError: starlette is not installed, an example of another form, or an origin that is none.
+  """
+  try:
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.routing import Route
+  except ImportError as error:
+    raise DataError("the annotation server needs starlette, which is not installed: "
+                    "pip install 'tal_jax[annotate]'") from error
+  try:
+    read = msgspec.convert(examples or {}, dict[str, Example])
+  except msgspec.ValidationError as error:
+    raise DataError(f"an example is {{text, segments, duration}}: {error}") from error
+  origin = origin and _origin(origin)
+  site = http_operations.Site(campaign, http_tickets.signing_key(campaign.store), title,
+                              suggestions, read, finished)
+  description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
+  routes = [
+      Route("/", lambda _: http_media.page("annotate.html"), methods=["GET"]),
+      Route("/campaign", lambda _: http_media.page("campaign.html"), methods=["GET"]),
+      Route("/page/{file}", lambda r: http_media.page(r.path_params["file"]), methods=["GET"]),
+      Route("/media/{ticket}", http_media.video(site), methods=["GET"]),
+      Route("/healthz", lambda _: _json(Health("ok")), methods=["GET"]),
+      Route("/openapi.json", lambda _: _json(description), methods=["GET"]),
+      *(http_crowd.routes(site, crowd_origins) if crowd_origins else ()),
+      *(Route(o.path, http_operations.endpoint(o, site, origin), methods=[o.method])
+        for o in OPERATIONS),
+  ]
+  app = Starlette(
+      routes=routes, middleware=[Middleware(http_guard.Guard, origin=origin)],
+      exception_handlers={RequestError: _refused, HTTPException: _no_such_route,
+                          sqlite3.OperationalError: _unavailable})
+  app.router.redirect_slashes = False  # the redirection would go wherever the Host header says
+  return app
+
+
+@contextlib.contextmanager
+def running(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+  """Serves in a thread and gives the base URL, without a slash at its end; stops at the exit.
+
+  Raises DataError when the address cannot be had.
+  """
+  with _listening(host, port) as listener:
+    server = _server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+      while not server.started:  # set right before the first request is taken
+        thread.join(0.005)
+        if not thread.is_alive():
+          raise RuntimeError("the server's thread ended before it served")
+      yield _url(listener)
+    finally:
+      server.should_exit = True
+      thread.join()
+
+
+def _origin(given: str) -> str:
+  """As browsers write it."""
+  try:
+    parts = urllib.parse.urlsplit(given.lower())
+    host = parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    if host and "@" not in host and not (parts.path.strip("/") or parts.query or parts.fragment):
+      return f"{parts.scheme}://{host}"
+  except (KeyError, ValueError):
+    pass
+  raise DataError(f"the public address is {given!r}: write https://host or http://host:port, "
+                  "without a path; the pages must be at the top")
+
+
+def _server(app) -> uvicorn.Server:
+  try:
+    import uvicorn
+  except ImportError as error:
+    raise DataError("the annotation server needs uvicorn, which is not installed: "
+                    "pip install 'tal_jax[annotate]'") from error
+  return uvicorn.Server(uvicorn.Config(
+      app, http="h11", ws="none", lifespan="off", access_log=False, server_header=False,
+      proxy_headers=False, log_config=None, timeout_graceful_shutdown=_STOP_SECONDS))
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+  if not 0 <= port < 2**16:
+    raise DataError(f"cannot serve at {host}:{port}: a port is a number below 65536, 0 for any")
+  try:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    listener = socket.create_server((host, port), family=family, backlog=1024)
+  except OSError as error:
+    raise DataError(f"cannot serve at {host}:{port}: {error}; choose another host or port"
+                    ) from error
+  with listener:
+    yield listener
+
+
+def _url(listener: socket.socket) -> str:
+  host, port = listener.getsockname()[:2]
+  return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _json(content, status: int = 200, headers: Mapping[str, str] | None = None):
+  from starlette.responses import Response
+
+  return Response(msgspec.json.encode(content), status, media_type="application/json",
+                  headers=headers)
+
+
+def _refused(_, error: RequestError):
+  more = {401: {"WWW-Authenticate": "Bearer"}, 413: {"Connection": "close"}}
+  return _json(Error(str(error)), error.status, more.get(error.status))
+
+
+def _no_such_route(_, error):
+  return _json(Error(error.detail), error.status_code, error.headers)
+
+
+def _unavailable(request, error: sqlite3.OperationalError):
+  if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNAVAILABLE:
+    raise error  # a fault of ours
+  logging.error("%s: %s", request.method, error)
+  return _json(Error("the campaign's database is busy, or its disk full; nothing was "
+                                "stored: try again"), 503, {"Retry-After": "5"})
