@@ -1,0 +1,200 @@
+/**
+ * How the campaign stands: queue, rounds, agreement, money, learning curve, what needs an operator.
+ */
+
+import {drawCurve} from './curve.js';
+import {h, put, say} from './dom.js';
+import {count, fixed, moment, money, percent} from './format.js';
+import {Table, badge, meter} from './table.js';
+
+export class Overview {
+  #last = '';
+
+  /** @param {{api: object, notices: object, go: (where: object) => void}} world */
+  constructor(world) {
+    this.world = world;
+    this.tiles = h('div', {class: 'tiles'});
+    this.curve = h('div');
+    this.rounds = new Table('Rounds', [
+      {name: 'Round'},
+      {name: 'State'},
+      {name: 'Decided'},
+      {name: 'Agreement', number: true, title: 'Mean pairwise F1 of the annotators\u2019 answers'},
+      {name: 'Opened'},
+    ]);
+    this.attention = h('div');
+    this.points = new Table('Learning curve', [
+      {name: 'Round'},
+      {name: 'Labelled', number: true},
+      {name: 'Instances', number: true},
+      {name: 'mAP', number: true},
+      {name: 'Attention AP', number: true},
+    ]);
+    const card = (name, ...children) =>
+      h('section', {class: 'card', 'aria-label': name}, h('h2', {text: name}), ...children);
+    this.element = h(
+      'div',
+      {class: 'page'},
+      h('h1', {class: 'unseen', text: 'Overview'}),
+      this.tiles,
+      h(
+        'div',
+        {class: 'columns'},
+        h(
+          'div',
+          {},
+          card(
+            'Learning curve',
+            this.curve,
+            h('details', {}, h('summary', {text: 'As a table'}), this.points.element),
+          ),
+        ),
+        h(
+          'div',
+          {},
+          card('Needs you', this.attention),
+          card('Rounds', h('div', {class: 'scroll'}, this.rounds.element)),
+        ),
+      ),
+    );
+  }
+
+  /** @param {object} data GET /api/campaign */
+  update(data) {
+    const text = JSON.stringify([data.rounds, data.queue, data.stalled, data.spend, data.curve]);
+    if (text === this.#last) return;
+    this.#last = text;
+    const {queue, rounds, spend} = data;
+    const done = queue.agreed + queue.adjudicated;
+    const all = Object.values(queue).reduce((a, b) => a + b, 0);
+    const now = rounds.at(-1);
+    put(
+      this.tiles,
+      tile(
+        'Round',
+        now ? String(now.number) : '\u2013',
+        now ? `${now.state}, ${now.decided} of ${now.tasks} decided` : 'none opened yet',
+        now && meter(now.decided / now.tasks, ''),
+      ),
+      tile(
+        'Queue',
+        String(queue.open + queue.leased),
+        `${queue.open} open, ${queue.leased} being worked on`,
+      ),
+      tile(
+        'Decided',
+        String(done),
+        `of ${all}; ${queue.adjudicated} adjudicated`,
+        meter(all && done / all, ''),
+      ),
+      tile(
+        'Disputed',
+        String(queue.disputed),
+        queue.disputed ? 'wait for an operator' : 'none wait for an operator',
+      ),
+      tile('Agreement', percent(agreementOf(rounds)), 'mean pairwise F1'),
+      tile(
+        'Spend',
+        money(spend.paid_cents + spend.reserved_cents),
+        spend.budget_cents
+          ? `of ${money(spend.budget_cents)}; ${money(spend.reserved_cents)} reserved`
+          : 'no budget set',
+        spend.budget_cents
+          ? meter((spend.paid_cents + spend.reserved_cents) / spend.budget_cents, '')
+          : null,
+      ),
+    );
+    drawCurve(this.curve, data.curve);
+    this.points.update(
+      data.curve.map((p) => [
+        String(p.round),
+        String(p.num_labeled),
+        String(p.num_instances),
+        fixed(p.map, 3),
+        fixed(p.attention_ap, 3),
+      ]),
+      'No round has been trained yet.',
+    );
+    this.rounds.update(
+      rounds
+        .toReversed()
+        .map((r) => [
+          String(r.number),
+          badge(r.state),
+          meter(r.decided / r.tasks, `${r.decided} / ${r.tasks}`),
+          percent(r.agreement),
+          moment(r.opened_at),
+        ]),
+      'No round has been opened yet.',
+    );
+    this.#drawAttention(data);
+  }
+
+  #drawAttention({queue, stalled}) {
+    const {go} = this.world;
+    put(
+      this.attention,
+      queue.disputed
+        ? h(
+            'p',
+            {class: 'row'},
+            `${count(queue.disputed, 'task')} in dispute: annotators do not agree. `,
+            h('button', {
+              type: 'button',
+              class: 'button small',
+              text: 'Adjudicate',
+              on: {click: () => go({view: 'videos', state: 'disputed'})},
+            }),
+          )
+        : null,
+      stalled.length
+        ? h('p', {
+            text:
+              `${count(stalled.length, 'open task')} that no annotator with a valid link may take. Invite more people, ` +
+              'or take them out of the queue and decide them yourself:',
+          })
+        : null,
+      stalled.length
+        ? h(
+            'ul',
+            {class: 'scroll list'},
+            ...stalled.map(({id, video, label}) =>
+              h(
+                'li',
+                {},
+                h('button', {
+                  type: 'button',
+                  class: 'link inline',
+                  text: `${video}, ${label}`,
+                  on: {click: () => go({view: 'task', task: id})},
+                }),
+              ),
+            ),
+          )
+        : null,
+      queue.disputed || stalled.length
+        ? null
+        : h('p', {class: 'muted', text: 'Nothing. Annotators are at work.'}),
+    );
+  }
+}
+
+/** Mean over the rounds, weighted by their tasks. */
+function agreementOf(rounds) {
+  const known = rounds.filter((r) => r.agreement !== null);
+  const tasks = known.reduce((sum, r) => sum + r.tasks, 0);
+  return tasks ? known.reduce((sum, r) => sum + r.agreement * r.tasks, 0) / tasks : null;
+}
+
+function tile(name, value, note, bar = null) {
+  const made = h(
+    'section',
+    {class: 'tile', 'aria-label': name},
+    h('h2', {text: name}),
+    h('p', {class: 'value'}),
+    h('p', {class: 'muted', text: note}),
+    bar,
+  );
+  say(made.querySelector('.value'), value);
+  return made;
+}

@@ -1,0 +1,183 @@
+/** Who annotates: a table of all, invitations, and the end of a link. */
+
+import {h, put} from './dom.js';
+import {fixed, span} from './format.js';
+import {ask} from './notice.js';
+import {Table, badge} from './table.js';
+
+export class Workers {
+  #last = '';
+
+  /** @param {{api: import('./api.js').Api, notices: object, refresh: () => Promise<void>}} world */
+  constructor(world) {
+    this.world = world;
+    this.table = new Table('Annotators and operators', [
+      {name: 'Name'},
+      {name: 'Role'},
+      {name: 'State'},
+      {name: 'Answers', number: true},
+      {name: 'Compared', number: true, title: 'Answers to tasks that somebody else answered, too'},
+      {name: 'F1', number: true, title: 'Mean agreement with the others'},
+      {name: 'tIoU', number: true, title: 'Mean temporal overlap with the others'},
+      {name: 'Gold', number: true, title: 'Tasks with a known answer that were passed on to them'},
+      {name: 'Gold F1', number: true, title: 'Mean agreement with the known answers'},
+      {name: 'Median time', number: true, title: 'From getting a task to the answer'},
+      {name: 'Link', hidden: true},
+    ]);
+    this.result = h('div', {class: 'invited', role: 'status'});
+    this.name = h('input', {
+      id: 'worker-name',
+      class: 'input',
+      required: true,
+      maxlength: 200,
+      autocomplete: 'off',
+      placeholder: 'name or address',
+    });
+    this.role = h(
+      'select',
+      {id: 'worker-role', class: 'select'},
+      h('option', {value: 'annotator', text: 'annotator'}),
+      h('option', {value: 'operator', text: 'operator'}),
+    );
+    this.days = h('input', {
+      id: 'worker-days',
+      class: 'input days',
+      type: 'number',
+      min: 1,
+      max: 366,
+      value: 30,
+      required: true,
+    });
+    this.element = h(
+      'div',
+      {class: 'page'},
+      h('h1', {class: 'unseen', text: 'Annotators'}),
+      h(
+        'section',
+        {class: 'card', 'aria-label': 'Invite'},
+        h('h2', {text: 'Invite'}),
+        h(
+          'form',
+          {class: 'row form', on: {submit: (event) => this.#invite(event)}},
+          h('label', {for: 'worker-name', text: 'Name'}),
+          this.name,
+          h('label', {for: 'worker-role', text: 'Role'}),
+          this.role,
+          h('label', {for: 'worker-days', text: 'Days'}),
+          this.days,
+          h('button', {class: 'button primary', text: 'Make a link'}),
+          h('span', {class: 'muted', text: 'A known name gets a new link; the old one ends.'}),
+        ),
+        this.result,
+      ),
+      h(
+        'section',
+        {class: 'card', 'aria-label': 'People'},
+        h('h2', {text: 'People'}),
+        h('div', {class: 'scroll wide'}, this.table.element),
+      ),
+    );
+  }
+
+  /** @param {object} data GET /api/campaign */
+  update({workers}) {
+    const text = JSON.stringify(workers);
+    if (text === this.#last) return;
+    this.#last = text;
+    this.table.update(
+      workers.map((w) => [
+        w.name,
+        w.role,
+        badge(w.state),
+        String(w.answers),
+        String(w.compared),
+        fixed(w.f1),
+        fixed(w.tiou),
+        String(w.gold_done),
+        fixed(w.gold_f1),
+        span(w.seconds_median),
+        w.state === 'revoked'
+          ? ''
+          : h('button', {
+              type: 'button',
+              class: 'button small danger',
+              'data-key': `revoke${w.id}`,
+              text: 'Revoke',
+              'aria-label': `Revoke the link of ${w.name}`,
+              on: {click: () => this.#revoke(w)},
+            }),
+      ]),
+      'Nobody has a link yet.',
+    );
+  }
+
+  async #invite(event) {
+    event.preventDefault();
+    const {api, notices, refresh} = this.world;
+    try {
+      const name = this.name.value.trim();
+      const {link} = await api.post('/api/workers', {
+        name,
+        role: this.role.value,
+        days: Number(this.days.value),
+      });
+      const field = h('input', {
+        class: 'input link-field',
+        readonly: true,
+        value: link,
+        'aria-label': `Link of ${name}`,
+        on: {focus: () => field.select()},
+      });
+      put(
+        this.result,
+        h('p', {
+          text: `Link of ${name}. Copy it now: it is not shown again, and whoever has it can answer as ${name}.`,
+        }),
+        h(
+          'div',
+          {class: 'row'},
+          field,
+          h('button', {
+            type: 'button',
+            class: 'button',
+            text: 'Copy',
+            on: {click: () => this.#copy(field)},
+          }),
+        ),
+      );
+      this.name.value = '';
+      field.focus();
+      await refresh();
+    } catch (error) {
+      notices.show(`No link made: ${error.message}.`, 'bad');
+    }
+  }
+
+  async #copy(field) {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value); // there with https or on this machine only
+      this.world.notices.show('Copied.', 'good');
+    } catch {
+      this.world.notices.show('The link is selected: copy it with Ctrl C.');
+    }
+  }
+
+  async #revoke({id, name}) {
+    if (
+      !(await ask(
+        `End the link of ${name}?`,
+        'It stops working at once. Answers that were given stay. A new link can be made.',
+        'Revoke',
+      ))
+    )
+      return;
+    try {
+      await this.world.api.post(`/api/workers/${id}/revoke`);
+      this.world.notices.show(`The link of ${name} is void.`, 'good');
+      await this.world.refresh();
+    } catch (error) {
+      this.world.notices.show(`Not revoked: ${error.message}.`, 'bad');
+    }
+  }
+}
