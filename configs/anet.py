@@ -19,10 +19,10 @@ pooling alone a part of an action looks like the whole and the curve is nearly f
 top-k, and the settings marked [open] in configs/common.py. `:paper` has the paper's encoder, no
 NMS, 2,048 dimensions and 11,160 + 3,724 + 2,790 videos: on the same machine, with other work on it
 for part of the time, the four strategies and one seed took 59 minutes and 11.8 GiB (data 2 minutes,
-LAL's selector 5). A step costs 2.8 s, and 0.2 s more per 1,000 labels (docs/paper_scale.png, made by
+LAL's selector 5). A step costs 2.8 s, and 0.2 s more per 1,000 labels (docs/paper_scale.png, by
 experiments.step_times). Selection gained little there: AULC random .87, LAL .85, MCLE .82,
-uncertainty .82, 80 % of the full mAP at 38, 32, 39 and 46 % of the labels; with the mean encoder and
-no NMS the attention prefers parts of an action, and the full mAP is .0037.
+uncertainty .82, 80 % of the full mAP at 38, 32, 39 and 46 % of the labels; with the mean encoder
+and no NMS the attention prefers parts of an action, and the full mAP is .0037.
 """
 
 import os

@@ -3,10 +3,10 @@
     python -m experiments.step_times --workdir=runs/anet_paper --output=docs/paper_scale.png
 
 Reads WORKDIR/metrics.jsonl, as experiments.simulate writes it, and fits seconds = a + b * labels
-over all strategies: a cost per step that is linear in the labelled set lies on it. The line is Theil
-and Sen's, whose slope is the median of those of all pairs: steps during which the machine was busy
-with something else, and which only last longer, move it little. A strategy's first row is left out:
-its training is shared and was done before.
+over all strategies: a cost per step that is linear in the labelled set lies on it. The line is
+Theil and Sen's, whose slope is the median of those of all pairs: steps during which the machine was
+busy with something else, and which only last longer, move it little. A strategy's first row is left
+out: its training is shared and was done before.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ def _indices(labels: list[str], index: dict[str, int]) -> np.ndarray:
 
 
 def _times(segments: list[_Segment], encode) -> np.ndarray:
-  """[n, 2] float64. In MessagePack all segments have one size, so that NumPy reads them as they are.
+  """[n, 2] float64. In MessagePack all segments have one size, so that NumPy can read them.
 
   That takes half as long as NumPy's way through 2 n Python floats.
   """
