@@ -25,7 +25,7 @@ import numpy as np
 
 from tal_jax.data.types import DataError, TimeGrid
 
-_ROUNDING = Fraction(1, 1000)  # seconds
+ROUNDING = Fraction(1, 1000)  # seconds
 _MAX_GAP = 600  # seconds between two frames; beyond it the timestamps are broken
 _MAX_ASPECT = 20
 _TRUNCATED = 1.0, 0.02  # seconds, part of the duration that may be missing at the end
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
   end: float  # seconds of video read so far: in the last batch its duration
 
 
-class _Shown(NamedTuple):
+class Shown(NamedTuple):
   """A decoded frame from the time at which it appears; the end of the video has no frame."""
 
   frame: Any  # av.VideoFrame or None
@@ -99,22 +99,31 @@ def _batch(rows: list[np.ndarray], size: int, end: float) -> Batch:
 def _samples(path: str | os.PathLike, fps: float, resize: int,
              size: int) -> Iterator[tuple[np.ndarray | None, float]]:
   """Yields the image at each time k / fps with the seconds read so far; at last None."""
-  rate = Fraction(fps).limit_denominator(1_000_000)
-  index, shown, image = 0, None, None
-  for following in _decode(path):
+  last = image = None
+  for shown, read in sampled(path, Fraction(fps).limit_denominator(1_000_000)):
+    if shown.frame is not None and shown is not last:
+      last, image = shown, _square(path, shown, resize, size)
+    yield (None if shown.frame is None else image), read
+
+
+def sampled(path: str | os.PathLike, rate: Fraction) -> Iterator[tuple[Shown, float]]:
+  """Yields what is on the screen at each time k / rate, and the seconds read; at last the end.
+
+  Raises:
+    VideoFault, DataError: as `windows`.
+  """
+  index, shown = 0, None
+  for following in decode(path):
     if shown is not None:
       # A video shorter than the rounding still has its first sample.
-      while (index / rate < following.start - _ROUNDING
-             or (following.frame is None and index == 0)):
-        if image is None:
-          image = _square(path, shown, resize, size)
-        yield image, float(following.start)
+      while index / rate < following.start - ROUNDING or (following.frame is None and index == 0):
+        yield shown, float(following.start)
         index += 1
-    shown, image = following, None
-  yield None, float(shown.start)
+    shown = following
+  yield shown, float(shown.start)
 
 
-def _decode(path: str | os.PathLike) -> Iterator[_Shown]:
+def decode(path: str | os.PathLike) -> Iterator[Shown]:
   """Yields the frames in the order of showing, and the end."""
   av = pyav()
   try:
@@ -149,7 +158,7 @@ def _decode(path: str | os.PathLike) -> Iterator[_Shown]:
           usual = next_time - time
         time = next_time
         length = frame.duration * frame.time_base if frame.duration else usual
-        yield _Shown(frame, aspect, time)
+        yield Shown(frame, aspect, time)
       promised = _promised_duration(container, stream)
   except (av.error.FFmpegError, OSError) as error:
     where = "cannot be opened" if time is None else f"is damaged after {float(time):.1f} s"
@@ -162,7 +171,7 @@ def _decode(path: str | os.PathLike) -> Iterator[_Shown]:
   if promised is not None and promised - float(end) > max(seconds, part * promised):
     raise VideoFault(f"{path} ends at {float(end):.1f} s of the {promised:.1f} s that its header "
                      "tells: it was cut off")
-  yield _Shown(None, aspect, end)
+  yield Shown(None, aspect, end)
 
 
 def _video_stream(container: Any) -> Any | None:
@@ -188,7 +197,7 @@ def _promised_duration(container: Any, stream: Any) -> float | None:
   return None
 
 
-def _square(path: str | os.PathLike, shown: _Shown, resize: int, size: int) -> np.ndarray:
+def _square(path: str | os.PathLike, shown: Shown, resize: int, size: int) -> np.ndarray:
   """The middle [size, size, 3] of a frame whose shorter side was scaled to `resize`."""
   frame = shown.frame
   width, height = float(frame.width * shown.aspect), float(frame.height)

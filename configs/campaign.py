@@ -1,0 +1,89 @@
+"""An annotation campaign on a folder of videos: the learner asks, people answer in a browser.
+
+    python -m experiments.extract_features --videos=videos --output=features --encoder=i3d
+    python -m experiments.annotate --config=configs/campaign.py --workdir=runs/campaign \
+        --config.campaign.videos=videos --config.campaign.labels=labels.json \
+        --config.data.features=features --config.campaign.local.annotators=ann,bob,cleo
+
+The paper, Sec. 3.3 and 5.1. It prints a personal link for each annotator and for the operator, who
+sees the rounds, the annotators and the queue, and decides where annotators differ. The same command
+goes on after a stop or a crash. Everything in `campaign`, `batch_size` and `budget_ratio` may be
+changed between two starts, except `ask`, `labels`, `num_classes`, `num_initial` and
+`slots_per_label`.
+
+A video's id is its file's name without the suffix, in the labels, the features and the
+annotations alike. `data.annotations` is optional: a testing subset in it, annotated beforehand,
+gives the mAP after each round; a knowledge subset is what the strategies mcle and lal learn from.
+Features and proposals are as in configs/files.py.
+
+With `ask` = "all" mind that nobody gets the same video twice: a video with c classes needs c times
+`policy.annotators` people.
+
+Expected: people take minutes per video. Between two rounds the learner works for seconds to
+minutes (README, benchmark), in the memory that the features of all proposals need, 4 bytes a
+number. A page is served in milliseconds on any machine.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+from tal_jax.annotation.campaign import Policy
+
+
+def get_config(variant: str = "default") -> ConfigDict:
+  if variant != "default":
+    raise ValueError(f"configs/campaign.py has no variant {variant!r}")
+  config = common.defaults()
+  config.name = "campaign"
+  config.mcle.prior = "knowledge_source"  # real search results are not at hand
+
+  campaign = config.campaign = ConfigDict()
+  campaign.title = "Mark the actions"
+  campaign.videos = ""  # required: folders and files, with commas between
+  campaign.ask = "labels"  # each video's own labels; or "all": every class in every video
+  campaign.labels = ""  # required by "labels": JSON, csv, or annotations (annotation/intended.py)
+  campaign.num_classes = 0  # draws so many of the labels' classes; 0: all
+  campaign.classes = ""  # JSON with instructions and an example of each class; "all" needs it
+  # Of a class that `classes` does not name.
+  campaign.instructions = "Mark the start and the end of every instance of the action."
+  campaign.gold = ""  # annotations of videos that measure the annotators (policy.gold_before)
+  campaign.strategy = "uncertainty"  # or random, margin, mcle, lal: tal_jax/selection
+  campaign.num_initial = 0  # videos of the first round, at random; 0: initial_ratio (Sec. 4.1)
+  campaign.max_videos = 0  # the most to label; 0: budget_ratio
+  campaign.num_rounds = 0  # the most rounds; 0: as many as the budget has
+  campaign.slots_per_label = 16  # instances of a class in a video that the learner can hold  [open]
+  campaign.suggestions = False  # shows the model's detections to annotators: they bias
+  campaign.policy = ConfigDict(Policy()._asdict())  # annotators a task, agreement, leases, gold
+
+  campaign.oracle = "local"  # or simulated, mturk, label_studio: tal_jax/annotation/oracles
+  campaign.local = ConfigDict({"annotators": ("annotator 1", "annotator 2", "annotator 3"),
+                               "operators": ("operator",), "days": 90.0})
+  campaign.simulated = ConfigDict({"annotations": "", "workers": 5, "noise": 0.0,
+                                   "noise_sigma": 0.0, "miss": 0.0, "false_alarms": 0.0,
+                                   "lazy": 0.0, "abandon": 0.0, "seed": 0})
+  # No real money unless it says so; never more than the budget, rewards and fees in US cents.
+  campaign.mturk = ConfigDict({"budget_cents": 0, "real_money": False, "reward_cents": 25})
+  campaign.label_studio = ConfigDict({"video_url": "/data/local-files/?d={file}"})
+
+  campaign.host = "127.0.0.1"  # "0.0.0.0": all of this machine's addresses; then set `address`
+  campaign.port = 8000
+  campaign.address = ""  # http(s)://NAME[:PORT] by which people reach the server; "": host and port
+  campaign.poll_seconds = 2.0  # from one look at the answers to the next
+  campaign.proxy_height = 480  # pixels of the shorter side of what browsers play
+  campaign.serve_when_done = True  # keeps the pages up after the last round, to look and correct
+
+  data = config.data
+  data.features = ""  # required
+  data.features_format = "auto"
+  data.feature_key = ""
+  data.fps, data.stride, data.window = 0.0, 0.0, 0.0  # 0: as stored with the features
+  data.proposals = ""  # "" draws sliding windows
+  data.proposals_format = "auto"
+  data.num_proposals = 0
+  data.windows = ConfigDict({"shortest": 2.0, "longest": 0.0, "ratio": 1.4, "overlap": 0.75})
+  data.annotations = ""  # of Testing and Knowledge-Source
+  data.annotations_format = "auto"
+  data.testing_subset = ""  # "": no Testing
+  data.knowledge_subset = ""  # "": no Knowledge-Source
+  data.allow_missing = False
+  return config

@@ -1,0 +1,230 @@
+"""The learner and the campaign: people as the oracle of a round [paper, Sec. 3.3, 5.1].
+
+    select -> open the round -> people answer -> consensus -> label and train -> mark it trained
+
+Round r of the campaign is the learner's step r; round 0 has the first, random videos [Sec. 4.1].
+`human_oracle` is an oracle like the simulated one, `(indices, pool) -> Answer`, except that it
+takes days: it opens the round and returns when the last task is decided. So `learner.start` and
+`learner.step` are the loop, here as in a simulation.
+
+Two stores must agree after any crash: the learner's checkpoints and the campaign's database. The
+order is
+
+    open_round(r)      the database has the round
+    answers            the database has them
+    checkpoint(r)      the learner's state has the answers, and what it learnt from them
+    record(r)          the database has the result, and the round is trained: r + 1 may open
+
+A learner that starts again takes its last good checkpoint, step r. Whatever of the later rounds is
+in the database stands: the videos of a round that was opened are those of the database, not chosen
+anew (`known_round`), and its answers are read again. So nobody is asked twice, even if the
+checkpoints are lost. A round's answers are frozen in the learner by its checkpoint: what an
+operator corrects later goes into the exports, and reaches the learner only when it begins again
+without checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+
+from tal_jax import learner, oracles
+from tal_jax.annotation import states, store
+from tal_jax.annotation.campaign import Ask, Campaign, by_name, mark_trained, open_round
+from tal_jax.annotation.decisions import FinalAnswer, final_answers
+from tal_jax.annotation.intended import Intended, inside
+from tal_jax.models import stage_wise
+from tal_jax.pool import VideoPool
+
+_FINISHED = "campaign.finished"  # an event
+
+
+class Result(NamedTuple):
+  """A point of the learning curve."""
+
+  num_labeled: int  # videos
+  num_instances: int  # that the learner learnt from
+  map: float | None  # on Testing; None without one
+  attention_ap: float | None
+  seconds: float  # of the training
+
+
+class Progress(NamedTuple):
+  """Of a round."""
+
+  tasks: int
+  decided: int
+  disputed: int  # wait for an operator
+
+
+def asks(names: Sequence[str], intended: Intended, durations: Mapping[str, float]) -> list[Ask]:
+  """The tasks of a batch: each intended class of each video, in the batch's order."""
+  return [Ask(name, label, inside(hint, durations[name]))
+          for name in names for label, hint in intended[name].items()]
+
+
+def known_round(campaign: Campaign, number: int) -> list[str] | None:
+  """The videos of a round that is in the database, in the learner's order; None if it is not."""
+  with campaign.store.read() as db:
+    if not db.execute("SELECT 1 FROM rounds WHERE id = ?", (number,)).fetchone():
+      return None
+    return [row["name"] for row in db.execute(
+        "SELECT v.name FROM tasks t JOIN videos v ON v.id = t.video_id WHERE t.round_id = ? "
+        "GROUP BY v.id ORDER BY MIN(t.id)", (number,))]
+
+
+def selector(campaign: Campaign, number: int, ids: Sequence[str],
+             select: learner.SelectFn) -> learner.SelectFn:
+  """The selection function, or the round's own videos where the database has them."""
+
+  def choose(key, state, pool, *, batch_size):
+    names = known_round(campaign, number)
+    if names is None:
+      return select(key, state, pool, batch_size=batch_size)
+    index = {name: i for i, name in enumerate(ids)}
+    return np.array([index[name] for name in names])
+
+  return choose
+
+
+def human_oracle(campaign: Campaign, number: int, ids: Sequence[str], intended: Intended,
+                 classes: Sequence[str], *, opened: Callable[[list[str]], None],
+                 wait: Callable[[], None]) -> learner.Annotate:
+  """The oracle of a round.
+
+  Args:
+    campaign: the answers' place.
+    number: of the round.
+    ids: the pool's videos.
+    intended: the classes to ask for.
+    classes: the pool's; `truth_labels` index them.
+    opened: called with the round's videos before the round opens: what browsers play is made here.
+    wait: returns when the round is complete.
+  """
+
+  def annotate(indices: chex.Array, pool: VideoPool) -> oracles.Answer:
+    chosen = np.asarray(indices)
+    names = [ids[i] for i in chosen]
+    durations = dict(zip(names, np.asarray(pool.durations, np.float64)[chosen], strict=True))
+    opened(names)
+    open_round(campaign, number, asks(names, intended, durations))
+    wait()
+    return to_answer(final_answers(campaign, number), names, classes,
+                     np.asarray(pool.truth_labels)[chosen])
+
+  return annotate
+
+
+def to_answer(finals: Sequence[FinalAnswer], names: Sequence[str], classes: Sequence[str],
+              slot_labels: np.ndarray) -> oracles.Answer:
+  """The final answers in the learner's form.
+
+  A class of which more instances were marked than the pool has places for keeps its longest; the
+  log says so, and the exports have them all. How far an answer is from the truth is not known.
+
+  Args:
+    finals: of the round.
+    names: [n] the round's videos.
+    classes: the pool's.
+    slot_labels: [n, t] the class of each place, -1 for none.
+  """
+  segments = np.zeros((*slot_labels.shape, 2), np.float32)
+  mask = np.zeros(slot_labels.shape, bool)
+  row = {name: i for i, name in enumerate(names)}
+  for final in finals:
+    i = row[final.video]
+    places = np.flatnonzero(slot_labels[i] == classes.index(final.label))
+    marked = [(segment.start, segment.end) for segment in final.segments]
+    if len(marked) > len(places):
+      logging.warning("%s has %d instances of %r: the learner takes the %d longest (set "
+                      "campaign.slots_per_label higher at the start of a campaign)",
+                      final.video, len(marked), final.label, len(places))
+      marked = sorted(sorted(marked, key=lambda s: s[0] - s[1])[:len(places)])
+    segments[i, places[:len(marked)]] = np.reshape(marked, (-1, 2))
+    mask[i, places[:len(marked)]] = True
+  return oracles.Answer(jnp.asarray(segments), jnp.asarray(mask),
+                        jnp.where(jnp.asarray(mask), jnp.nan, 0.0))
+
+
+def progress(campaign: Campaign, number: int) -> Progress:
+  """How far a round is. Raises NotFound."""
+  with campaign.store.read() as db:
+    states.state(db, "rounds", number)
+    count = dict(db.execute("SELECT state, COUNT(*) FROM tasks WHERE round_id = ? GROUP BY state",
+                            (number,)).fetchall())
+  return Progress(sum(count.values()), sum(count.get(name, 0) for name in states.DECIDED),
+                  count.get("disputed", 0))
+
+
+def wait(campaign: Campaign, number: int, *, advance: Callable[[], None], poll_seconds: float,
+         report: Callable[[Progress], None] = lambda progress: None,
+         sleep: Callable[[float], None] = time.sleep) -> None:
+  """Returns when all tasks of the round are decided.
+
+  Args:
+    advance: one step of the oracle, see `oracles.Oracle.advance`; taken at least once, and again
+      before each look.
+    poll_seconds: from one look to the next.
+    report: called after each look.
+    sleep: a test's clock.
+  """
+  while True:
+    advance()
+    now = progress(campaign, number)
+    report(now)
+    if now.decided == now.tasks:
+      return
+    sleep(poll_seconds)
+
+
+def record(campaign: Campaign, number: int, result: Result) -> None:
+  """The learner's state after the round is on the disk. Again: changes nothing."""
+  with campaign.store.write() as db:
+    db.execute("INSERT INTO results (round_id, num_labeled, num_instances, map, attention_ap, "
+               "seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (round_id) DO NOTHING",
+               (number, *result, campaign.clock()))
+  mark_trained(campaign, number)
+
+
+def suggest(campaign: Campaign, number: int, names: Sequence[str], intended: Intended,
+            classes: Sequence[str], detections: stage_wise.Detections) -> None:
+  """Stores the model's detections of each intended class, for annotators who may see them.
+
+  Args:
+    names: [n] videos of the round, which is open.
+    detections: of these videos.
+  """
+  segments, scores, mask = map(np.asarray, (detections.segments, detections.scores,
+                                            detections.mask))
+  with campaign.store.write() as db:
+    for i, name in enumerate(names):
+      for label in intended[name]:
+        score = scores[i, mask[i], classes.index(label)]
+        body = [[*map(float, segments[i, mask[i]][k]), float(score[k])]
+                for k in np.argsort(-score, kind="stable")]
+        db.execute("INSERT INTO suggestions (video_id, class_id, body, round_id) "
+                   "VALUES (?, ?, ?, ?) ON CONFLICT (video_id, class_id) DO NOTHING",
+                   (by_name(db, "videos", name)["id"], by_name(db, "classes", label)["id"],
+                    json.dumps(body), number))
+
+
+def finish(campaign: Campaign) -> None:
+  """No more rounds will come, unless the campaign is made larger. Again: changes nothing."""
+  if not is_finished(campaign):
+    with campaign.store.write() as db:
+      store.log(db, _FINISHED, 0, now=campaign.clock())
+
+
+def is_finished(campaign: Campaign) -> bool:
+  """Whether `finish` was called, and no round was opened since."""
+  with campaign.store.read() as db:
+    last = db.execute("SELECT kind FROM events WHERE kind IN (?, 'rounds.open') "
+                      "ORDER BY id DESC LIMIT 1", (_FINISHED,)).fetchone()
+  return last is not None and last["kind"] == _FINISHED

@@ -1,0 +1,106 @@
+"""Proxies: videos as browsers can play and step them.
+
+H.264 in MP4, the index at the front, a key frame every half second, no B-frames, no sound. Sample k
+of a proxy is the frame that is on the screen at k / fps of the source (`encoders.video` says which
+that is), so that a time in the proxy is the same time in the video and in its features.
+
+PyAV (extra `annotate`) writes them; it is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tal_jax.annotation.media import Probe, part_of, proxy_rate
+from tal_jax.data.types import DataError
+from tal_jax.encoders import video as video_lib
+from tal_jax.encoders.extraction import fingerprint
+
+
+def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: Probe, *,
+                height: int = 480) -> None:
+  """Writes the proxy of a video; the file appears when it is complete.
+
+  Args:
+    path: the video.
+    output: an .mp4 file.
+    looked_at: the video's probe, which has the frame rate.
+    height: pixels of the shorter side at most.
+
+  Raises:
+    VideoFault: the video cannot be decoded to its end.
+    DataError: PyAV is not installed, or has no H.264.
+  """
+  av = video_lib.pyav()
+  if "libx264" not in av.codecs_available:
+    raise DataError("this PyAV cannot write H.264 (libx264): install its wheel from PyPI, "
+                    "pip install --force-reinstall --only-binary=:all: av")
+  rate = proxy_rate(looked_at.fps)
+  scale = min(1.0, height / min(looked_at.width, looked_at.height))
+  size = [max(2, round(side * scale / 2) * 2) for side in (looked_at.width, looked_at.height)]
+  output = pathlib.Path(output)
+  part = part_of(output)
+  try:
+    with av.open(f"file:{part}", "w", format="mp4",
+                 options={"movflags": "+faststart"}) as container:
+      stream = container.add_stream("libx264", rate=rate, options={
+          "crf": "20", "preset": "veryfast", "g": str(max(1, round(rate / 2))), "bf": "0"})
+      stream.width, stream.height = size
+      stream.pix_fmt = "yuv420p"
+      stream.time_base = stream.codec_context.time_base = 1 / rate
+      for index, frame in enumerate(_samples(path, rate, size)):
+        if not index:  # browsers guess colours that are not named
+          stream.codec_context.color_range = frame.color_range
+          stream.codec_context.colorspace = frame.colorspace
+        frame.pts, frame.time_base, frame.pict_type = index, 1 / rate, 0
+        container.mux(stream.encode(frame))
+      container.mux(stream.encode())
+    os.replace(part, output)
+  finally:
+    part.unlink(missing_ok=True)
+
+
+def proxy_path(video_id: str, path: pathlib.Path, folder: str | os.PathLike) -> pathlib.Path:
+  """Where the proxy of a video is, or would be; the name tells from which state of the file."""
+  stamp = fingerprint(path)
+  return pathlib.Path(folder) / f"{video_id}.{stamp['size']:x}.{stamp['mtime_ns']:x}.mp4"
+
+
+def playable(video_id: str, path: pathlib.Path, looked_at: Probe, folder: str | os.PathLike, *,
+             height: int = 480) -> pathlib.Path:
+  """The file that the browser plays, made in `folder` if the video will not do and none is there.
+
+  Raises:
+    VideoFault, DataError: as `write_proxy`.
+  """
+  if not looked_at.obstacle:
+    return path
+  proxy = proxy_path(video_id, path, folder)
+  if not proxy.exists():
+    write_proxy(path, proxy, looked_at, height=height)
+  return proxy
+
+
+def _samples(path: str | os.PathLike, rate: Fraction, size: list[int]) -> Iterator[Any]:
+  """The frame on the screen at each time k / rate, upright and of square pixels."""
+  for shown, _ in video_lib.sampled(path, rate):
+    if shown.frame is not None:
+      yield _upright(shown.frame, size)
+
+
+def _upright(frame: Any, size: list[int]) -> Any:
+  turns = round(frame.rotation / 90) % 4
+  if not turns:
+    return frame.reformat(*size, format="yuv420p", interpolation="BILINEAR",
+                          dst_color_range="MPEG")
+  width, height = size if turns == 2 else size[::-1]
+  image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
+  upright = np.ascontiguousarray(np.rot90(image, k=turns))
+  return video_lib.pyav().VideoFrame.from_ndarray(upright, format="rgb24").reformat(
+      format="yuv420p")
