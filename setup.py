@@ -54,7 +54,7 @@ setuptools.setup(
     description="Active learning for temporal action localization, in JAX.",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["tal_jax*", "experiments*", "configs*"]),
-    package_data={"tal_jax.annotation": ["page/*"]},
+    package_data={"tal_jax.annotation.web": ["page/*"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

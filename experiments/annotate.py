@@ -32,11 +32,12 @@ from ml_collections import ConfigDict, config_flags
 
 from experiments import annotate_learner, annotate_setup, cli
 from experiments.reporter import Reporter
-from tal_jax.annotation import loop, oracles, server
+from tal_jax.annotation import loop, oracles
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
 from tal_jax.annotation.oracles import mturk_entry
 from tal_jax.annotation.store import Store
+from tal_jax.annotation.web import server
 from tal_jax.data.types import DataError
 
 ROLES = ("all", "server", "learner")

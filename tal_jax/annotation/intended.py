@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tal_jax.annotation.http_messages import Example
+from tal_jax.annotation.web.messages import Example
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.json_file import as_dict, load_json, plain, read_text
 from tal_jax.data.table import header, read_table

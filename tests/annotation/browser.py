@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-PAGE = pathlib.Path(__file__).parents[2] / "tal_jax" / "annotation" / "page"
+PAGE = pathlib.Path(__file__).parents[2] / "tal_jax" / "annotation" / "web" / "page"
 
 
 def node():

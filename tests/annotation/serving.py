@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from tal_jax.annotation import campaign, server, store, workers
+from tal_jax.annotation import campaign, store, workers
+from tal_jax.annotation.web import server
 
 LABELS = ("jump", "run")
 WIDTH, HEIGHT, FPS, SECONDS = 320, 180, 25, 8

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tal_jax.annotation import campaign, server
+from tal_jax.annotation import campaign
+from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
 
 MEDIA = random.Random(7).randbytes(300_000)  # of all videos

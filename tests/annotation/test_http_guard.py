@@ -9,7 +9,8 @@ import urllib.parse
 import httpx
 import pytest
 
-from tal_jax.annotation import http_guard, leases
+from tal_jax.annotation import leases
+from tal_jax.annotation.web import guard
 from tests.annotation import serving, sites
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\u2028</title>"
@@ -99,10 +100,10 @@ def test_a_body_above_the_limit(site, unchanged, chunked, client):
     return getattr(site, client).put("/api/tasks/1/draft", content=chunks,
                                      headers={"Content-Type": "application/json"})
 
-  response = guarded(put(http_guard.MAX_BODY + 1))
+  response = guarded(put(guard.MAX_BODY + 1))
   assert response.status_code == 413 and "262144" in response.json()["error"]
   assert response.headers["connection"] == "close"
-  assert put(http_guard.MAX_BODY).status_code == (401 if client == "nobody" else 422)  # too long
+  assert put(guard.MAX_BODY).status_code == (401 if client == "nobody" else 422)  # too long
 
 
 def test_a_body_that_never_comes_is_refused_by_its_length(site, unchanged):

@@ -5,8 +5,8 @@ import urllib.parse
 
 import pytest
 
-from tal_jax.annotation import http_tickets
 from tal_jax.annotation.errors import Forbidden
+from tal_jax.annotation.web import tickets
 from tests.annotation import serving, sites
 
 SIZE = len(sites.MEDIA)
@@ -90,25 +90,25 @@ def test_a_range_of_the_file_that_was_meant(site, url):
 
 
 def test_a_ticket_by_hand():
-  ticket = http_tickets.issue(KEY, 3, 7, 6 * 3600.0)
-  assert http_tickets.check(KEY, ticket, 6 * 3600.0) == (3, 7, 18 * 3600)
-  assert http_tickets.issue(KEY, 3, 7, 12 * 3600 - 1) == ticket  # the browser's cache holds it
-  assert http_tickets.issue(KEY, 3, 7, 12 * 3600) != ticket
-  assert http_tickets.check(KEY, ticket, 18 * 3600 - 0.01).video_id == 7
+  ticket = tickets.issue(KEY, 3, 7, 6 * 3600.0)
+  assert tickets.check(KEY, ticket, 6 * 3600.0) == (3, 7, 18 * 3600)
+  assert tickets.issue(KEY, 3, 7, 12 * 3600 - 1) == ticket  # the browser's cache holds it
+  assert tickets.issue(KEY, 3, 7, 12 * 3600) != ticket
+  assert tickets.check(KEY, ticket, 18 * 3600 - 0.01).video_id == 7
   with pytest.raises(Forbidden):
-    http_tickets.check(KEY, ticket, 18 * 3600)
+    tickets.check(KEY, ticket, 18 * 3600)
 
 
 def test_no_other_ticket_is_good():
-  ticket = http_tickets.issue(KEY, 3, 7, 0.0)
+  ticket = tickets.issue(KEY, 3, 7, 0.0)
   for i in range(len(ticket) - 1):  # the last character has bits that mean nothing
     other = ticket[:i] + ("A" if ticket[i] != "A" else "B") + ticket[i + 1:]
     with pytest.raises(Forbidden):
-      http_tickets.check(KEY, other, 0.0)
+      tickets.check(KEY, other, 0.0)
   for other in ("", ticket[:-1], ticket + "A", ticket + "=", ticket + "\n", " " + ticket,
-                "\u00e9" * 75, http_tickets.issue(b"j" * 32, 3, 7, 0.0)):
+                "\u00e9" * 75, tickets.issue(b"j" * 32, 3, 7, 0.0)):
     with pytest.raises(Forbidden):
-      http_tickets.check(KEY, other, 0.0)
+      tickets.check(KEY, other, 0.0)
 
 
 def test_tickets_end(tmp_path):
@@ -137,8 +137,8 @@ def test_a_ticket_of_another_campaign(site, url, tmp_path):
 
 def test_no_video_and_no_file(tmp_path):
   with sites.running(tmp_path) as site:
-    key = http_tickets.signing_key(site.made.store)
-    missing = "/media/" + http_tickets.issue(key, 1, 99, site.made.clock())
+    key = tickets.signing_key(site.made.store)
+    missing = "/media/" + tickets.issue(key, 1, 99, site.made.clock())
     assert site.nobody.get(missing).status_code == 404
     url = site.annotator.post("/api/next").json()["task"]["video"]["url"]
     (tmp_path / "media.mp4").unlink()
@@ -174,7 +174,7 @@ def test_paths_lead_nowhere(site, folder, path):
 
 
 def test_pages_are_the_packages_files(site):
-  from tal_jax.annotation.http_media import PAGES
+  from tal_jax.annotation.web.media import PAGES
 
   kinds = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
            ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}

@@ -17,7 +17,8 @@ import time
 import numpy as np
 import pytest
 
-from tal_jax.annotation import campaign, server, store
+from tal_jax.annotation import campaign, store
+from tal_jax.annotation.web import server
 from tests.annotation import annotators, campaigns
 
 ANNOTATORS, TASKS, KILLS = 50, 2000, 20

@@ -7,8 +7,9 @@ import jsonschema
 import pytest
 from starlette.routing import Route
 
-from tal_jax.annotation import exports, http_tickets, server
-from tal_jax.annotation.http_requests import ByFormat
+from tal_jax.annotation import exports
+from tal_jax.annotation.web import server, tickets
+from tal_jax.annotation.web.requests import ByFormat
 from tests.annotation import campaigns, serving, sites
 
 CROWD = ("https://workersandbox.mturk.com",)
@@ -124,8 +125,8 @@ def test_good_requests_get_what_is_described(site, described):
 
 def test_videos_and_pages_answer_as_described(site, described):
   url = site.annotator.post("/api/next").json()["task"]["video"]["url"]
-  gone = "/media/" + http_tickets.issue(
-      http_tickets.signing_key(site.made.store), 1, 99, site.made.clock())
+  gone = "/media/" + tickets.issue(
+      tickets.signing_key(site.made.store), 1, 99, site.made.clock())
   for template, path, asked, status in (
       ("/media/{ticket}", url, "bytes=0-9", 206), ("/media/{ticket}", url, "bytes=0-1,5-6", 206),
       ("/media/{ticket}", url, "bytes=9999999-", 416), ("/media/{ticket}", url, "seconds=1", 400),

@@ -11,7 +11,8 @@ import re
 import numpy as np
 import pytest
 
-from tal_jax.annotation import answers, campaign, leases, server
+from tal_jax.annotation import answers, campaign, leases
+from tal_jax.annotation.web import server
 from tests.annotation import browser, campaigns, serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -5,7 +5,8 @@ import sys
 import httpx
 import pytest
 
-from tal_jax.annotation import campaign, server, standing
+from tal_jax.annotation import campaign, standing
+from tal_jax.annotation.web import server
 from tal_jax.data.types import DataError
 from tests.annotation import campaigns, serving, sites
 
@@ -352,5 +353,5 @@ def test_a_public_address_that_is_none(tmp_path, given):
 def test_the_same_key_after_a_restart(tmp_path):
   made = campaigns.make(tmp_path / "c.db")
   with made.store:
-    keys = [server.http_tickets.signing_key(made.store) for _ in range(2)]
+    keys = [server.tickets.signing_key(made.store) for _ in range(2)]
   assert keys[0] == keys[1] and len(keys[0]) == 32

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlite3
 
 from tal_jax.annotation import payments, standing
-from tal_jax.annotation.http_messages import (
-    CampaignOut,
-    CurvePoint,
-    Queue,
-    Round,
-    SpendOut,
-    StalledTask,
-    WorkerOut,
-)
-from tal_jax.annotation.http_operations import Call
 from tal_jax.annotation.quality import worker_quality
 from tal_jax.annotation.states import DECIDED
+from tal_jax.annotation.web.messages import (
+  CampaignOut,
+  CurvePoint,
+  Queue,
+  Round,
+  SpendOut,
+  StalledTask,
+  WorkerOut,
+)
+from tal_jax.annotation.web.operations import Call
 
 _MOST_STALLED = 100
 _VALID = "w.token_revoked_at IS NULL AND w.token_expires_at > :now"

@@ -1,4 +1,4 @@
-"""What the server answers: the bodies of all responses; `http_requests` has what it takes.
+"""What the server answers: the bodies of all responses; `requests` has what it takes.
 
 Each type is both the encoder and the schema in `openapi`. Times of a video are seconds from its
 start; `*_at` are seconds since the epoch. A number that is not known yet is null.

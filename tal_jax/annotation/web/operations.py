@@ -1,6 +1,6 @@
 """What an operation of the API is, and how any of them is carried out.
 
-The order of refusals: a body too large or a page of another site (`http_guard`), then 401 (token),
+The order of refusals: a body too large or a page of another site (`guard`), then 401 (token),
 403 (role), 404 (path), 422 (query), 415 and 400 and 422 (body), then what the campaign says. None
 of them changes anything.
 """
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tal_jax.annotation import http_bodies
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import (
-    Forbidden,
-    InvalidAnswer,
-    NotFound,
-    RequestError,
-    Unauthorized,
+  Forbidden,
+  InvalidAnswer,
+  NotFound,
+  RequestError,
+  Unauthorized,
 )
-from tal_jax.annotation.http_messages import Example
+from tal_jax.annotation.web import bodies
+from tal_jax.annotation.web.messages import Example
 from tal_jax.annotation.workers import Worker, authenticate
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def endpoint(operation: Operation, site: Site, origin: str | None) -> Callable:
   """An asynchronous endpoint; what touches the database, which blocks, runs in a thread."""
   from starlette.concurrency import run_in_threadpool
 
-  from tal_jax.annotation.http_guard import own_origin
+  from tal_jax.annotation.web.guard import own_origin
 
   async def answer(request: Request) -> Response:
-    raw = await http_bodies.read(request)
+    raw = await bodies.read(request)
     return await run_in_threadpool(
         _carry_out, operation, site, request, raw, origin or own_origin(request.scope))
 
@@ -114,7 +114,7 @@ def _carry_out(operation: Operation, site: Site, request: Request, raw: bytes,
     raise Forbidden("only an operator may do this")
   path = _convert(request.path_params, operation.path_type, NotFound)
   query = _convert(request.query_params, operation.query_type, InvalidAnswer)
-  body = http_bodies.decode(raw, request.headers.get("content-type", ""), operation.body_type)
+  body = bodies.decode(raw, request.headers.get("content-type", ""), operation.body_type)
   answer = operation.handler(Call(site, worker, origin, path, query, body))
   if isinstance(answer, Attachment):
     return Response(answer.content, media_type=answer.media_type, headers={

@@ -13,9 +13,9 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tal_jax.annotation import http_guard, http_media
 from tal_jax.annotation.errors import Forbidden
-from tal_jax.annotation.http_operations import Site
+from tal_jax.annotation.web import guard, media
+from tal_jax.annotation.web.operations import Site
 
 if TYPE_CHECKING:
   from starlette.requests import Request
@@ -34,7 +34,7 @@ def routes(site: Site, crowd_origins: Sequence[str]) -> tuple[Route, ...]:
   from tal_jax.annotation.oracles import mturk_entry
 
   origins = " ".join(dict.fromkeys((*crowd_origins, *_FRAMES)))
-  headers = {"Content-Security-Policy": http_guard.policy(origins, origins)}
+  headers = {"Content-Security-Policy": guard.policy(origins, origins)}
 
   def enter(request: Request) -> Response:
     query = dict(request.query_params)
@@ -50,7 +50,7 @@ def routes(site: Site, crowd_origins: Sequence[str]) -> tuple[Route, ...]:
     return RedirectResponse("/crowd#" + urllib.parse.urlencode(values), 303, headers=headers)
 
   return (Route("/mturk", enter, methods=["GET"]),
-          Route("/crowd", lambda _: http_media.page("annotate.html", headers), methods=["GET"]))
+          Route("/crowd", lambda _: media.page("annotate.html", headers), methods=["GET"]))
 
 
 def _origin(url: str) -> str:

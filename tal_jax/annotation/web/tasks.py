@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from tal_jax.annotation import http_tickets
 from tal_jax.annotation.errors import NotFound
-from tal_jax.annotation.http_messages import Task, VideoOut
-from tal_jax.annotation.http_operations import Site
+from tal_jax.annotation.web import tickets
+from tal_jax.annotation.web.messages import Task, VideoOut
+from tal_jax.annotation.web.operations import Site
 
 _QUERY = (
     "SELECT t.id, t.video_id, t.class_id, t.hint_start, t.hint_end, c.name AS label, "
@@ -22,7 +22,7 @@ def view(db: sqlite3.Connection, site: Site, worker_id: int, task_id: int) -> Ta
   row = db.execute(_QUERY, (task_id,)).fetchone()
   if row is None:
     raise NotFound(f"no task {task_id}")
-  ticket = http_tickets.issue(site.key, worker_id, row["video_id"], site.campaign.clock())
+  ticket = tickets.issue(site.key, worker_id, row["video_id"], site.campaign.clock())
   return Task(
       id=task_id, label=row["label"], instructions=row["instructions"],
       example=site.examples.get(row["label"]),

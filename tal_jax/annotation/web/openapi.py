@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from tal_jax.annotation.http_guard import MAX_BODY
-from tal_jax.annotation.http_messages import Error, Health
-from tal_jax.annotation.http_operations import Operation
+from tal_jax.annotation.web.guard import MAX_BODY
+from tal_jax.annotation.web.messages import Error, Health
+from tal_jax.annotation.web.operations import Operation
 
 _REF = "#/components/schemas/{name}"
 _REFUSALS = {

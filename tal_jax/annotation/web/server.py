@@ -18,26 +18,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from absl import logging
 
-from tal_jax.annotation import (
-    http_annotator,
-    http_crowd,
-    http_guard,
-    http_media,
-    http_operations,
-    http_operator,
-    http_tickets,
-    openapi,
-)
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
-from tal_jax.annotation.http_messages import Error, Example, Health
+from tal_jax.annotation.web import (
+  annotator,
+  crowd,
+  guard,
+  media,
+  openapi,
+  operations,
+  operator,
+  tickets,
+)
+from tal_jax.annotation.web.messages import Error, Example, Health
 from tal_jax.data.types import DataError
 
 if TYPE_CHECKING:
   import uvicorn
   from starlette.applications import Starlette
 
-OPERATIONS = http_annotator.OPERATIONS + http_operator.OPERATIONS
+OPERATIONS = annotator.OPERATIONS + operator.OPERATIONS
 _UNAVAILABLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL,
                 sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _STOP_SECONDS = 5  # for requests under way, when the server is told to stop
@@ -77,22 +77,22 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
   except msgspec.ValidationError as error:
     raise DataError(f"an example is {{text, segments, duration}}: {error}") from error
   origin = origin and _origin(origin)
-  site = http_operations.Site(campaign, http_tickets.signing_key(campaign.store), title,
+  site = operations.Site(campaign, tickets.signing_key(campaign.store), title,
                               suggestions, read, finished)
   description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
   routes = [
-      Route("/", lambda _: http_media.page("annotate.html"), methods=["GET"]),
-      Route("/campaign", lambda _: http_media.page("campaign.html"), methods=["GET"]),
-      Route("/page/{file}", lambda r: http_media.page(r.path_params["file"]), methods=["GET"]),
-      Route("/media/{ticket}", http_media.video(site), methods=["GET"]),
+      Route("/", lambda _: media.page("annotate.html"), methods=["GET"]),
+      Route("/campaign", lambda _: media.page("campaign.html"), methods=["GET"]),
+      Route("/page/{file}", lambda r: media.page(r.path_params["file"]), methods=["GET"]),
+      Route("/media/{ticket}", media.video(site), methods=["GET"]),
       Route("/healthz", lambda _: _json(Health("ok")), methods=["GET"]),
       Route("/openapi.json", lambda _: _json(description), methods=["GET"]),
-      *(http_crowd.routes(site, crowd_origins) if crowd_origins else ()),
-      *(Route(o.path, http_operations.endpoint(o, site, origin), methods=[o.method])
+      *(crowd.routes(site, crowd_origins) if crowd_origins else ()),
+      *(Route(o.path, operations.endpoint(o, site, origin), methods=[o.method])
         for o in OPERATIONS),
   ]
   app = Starlette(
-      routes=routes, middleware=[Middleware(http_guard.Guard, origin=origin)],
+      routes=routes, middleware=[Middleware(guard.Guard, origin=origin)],
       exception_handlers={RequestError: _refused, HTTPException: _no_such_route,
                           sqlite3.OperationalError: _unavailable})
   app.router.redirect_slashes = False  # the redirection would go wherever the Host header says

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from tal_jax.annotation import answers, http_tasks, leases, standing
-from tal_jax.annotation.http_messages import (
+from tal_jax.annotation import answers, leases, standing
+from tal_jax.annotation.web import tasks
+from tal_jax.annotation.web.messages import (
     Done,
     DraftOut,
     Kept,
@@ -17,8 +18,8 @@ from tal_jax.annotation.http_messages import (
     ReceiptOut,
     StandingOut,
 )
-from tal_jax.annotation.http_operations import Call, Operation
-from tal_jax.annotation.http_requests import AnswerIn, ById, DraftIn
+from tal_jax.annotation.web.operations import Call, Operation
+from tal_jax.annotation.web.requests import AnswerIn, ById, DraftIn
 
 _RETRY_SECONDS = 5.0
 
@@ -43,7 +44,7 @@ def _next(call: Call) -> Next:
     return Next(None, _why_nothing(call), _RETRY_SECONDS)
   draft = answers.load_draft(call.campaign, call.worker.id, lease.task_id)
   with call.campaign.store.read() as db:
-    task = http_tasks.view(db, call.site, call.worker.id, lease.task_id)
+    task = tasks.view(db, call.site, call.worker.id, lease.task_id)
   return Next(LeasedTask(**msgspec.structs.asdict(task), draft=draft and DraftOut(*draft),
                          **msgspec.structs.asdict(_lease(call, lease))), "", _RETRY_SECONDS)
 

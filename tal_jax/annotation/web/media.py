@@ -10,9 +10,9 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tal_jax.annotation import http_tickets
 from tal_jax.annotation.errors import Forbidden, NotFound
-from tal_jax.annotation.http_operations import Site
+from tal_jax.annotation.web import tickets
+from tal_jax.annotation.web.operations import Site
 
 if TYPE_CHECKING:
   from starlette.requests import Request
@@ -45,7 +45,7 @@ def video(site: Site) -> Callable[[Request], Response]:
   from starlette.responses import FileResponse
 
   def send(request: Request) -> Response:
-    ticket = http_tickets.check(site.key, request.path_params["ticket"], site.campaign.clock())
+    ticket = tickets.check(site.key, request.path_params["ticket"], site.campaign.clock())
     with site.campaign.store.read() as db:
       if not db.execute("SELECT 1 FROM workers WHERE id = ? AND token_revoked_at IS NULL",
                         (ticket.worker_id,)).fetchone():

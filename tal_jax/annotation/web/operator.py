@@ -7,22 +7,23 @@ import pathlib
 import sqlite3
 import tempfile
 
-from tal_jax.annotation import decisions, exports, http_tasks, rows, workers
+from tal_jax.annotation import decisions, exports, rows, workers
 from tal_jax.annotation.errors import Conflict
-from tal_jax.annotation.http_messages import (
-    CampaignOut,
-    Done,
-    Event,
-    FinalSegmentOut,
-    GivenAnswer,
-    TaskOut,
-    VideoRow,
-    Videos,
-    WorkerLink,
+from tal_jax.annotation.web import tasks
+from tal_jax.annotation.web.messages import (
+  CampaignOut,
+  Done,
+  Event,
+  FinalSegmentOut,
+  GivenAnswer,
+  TaskOut,
+  VideoRow,
+  Videos,
+  WorkerLink,
 )
-from tal_jax.annotation.http_operations import Attachment, Call, Operation
-from tal_jax.annotation.http_overview import overview
-from tal_jax.annotation.http_requests import ByFormat, ById, SegmentsIn, VideosQuery, WorkerIn
+from tal_jax.annotation.web.operations import Attachment, Call, Operation
+from tal_jax.annotation.web.overview import overview
+from tal_jax.annotation.web.requests import ByFormat, ById, SegmentsIn, VideosQuery, WorkerIn
 
 _DAY = 86400.0
 _MEDIA_TYPES = {"activitynet": "application/json", "csv": "text/csv",
@@ -48,7 +49,7 @@ def _videos(call: Call) -> Videos:
 def _task(call: Call) -> TaskOut:
   task_id = call.path.id
   with call.campaign.store.read() as db:
-    view = http_tasks.view(db, call.site, call.worker.id, task_id)
+    view = tasks.view(db, call.site, call.worker.id, task_id)
     state, agreement = db.execute("SELECT state, agreement FROM tasks WHERE id = ?",
                                   (task_id,)).fetchone()
     return TaskOut(view, state, agreement,

@@ -14,7 +14,7 @@ import msgspec
 from absl import logging
 
 from tal_jax.annotation.errors import Forbidden, RequestError
-from tal_jax.annotation.http_messages import Error
+from tal_jax.annotation.web.messages import Error
 
 MAX_BODY = 256 * 1024  # bytes
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

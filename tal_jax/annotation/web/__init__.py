@@ -1,0 +1,1 @@
+"""The campaign over HTTP: the server, its API, the videos and the pages."""
