@@ -24,10 +24,15 @@ minutes (README, benchmark), in the memory that the features of all proposals ne
 number. A page is served in milliseconds on any machine.
 """
 
+import msgspec
 from ml_collections import ConfigDict
 
 from configs import common
 from tal_jax.annotation.campaign import Policy
+from tal_jax.annotation.oracles.label_studio import LabelStudioSettings
+from tal_jax.annotation.oracles.local import LocalSettings
+from tal_jax.annotation.oracles.mturk import TurkSettings
+from tal_jax.annotation.oracles.simulated import SimulatedSettings
 
 
 def get_config(variant: str = "default") -> ConfigDict:
@@ -56,14 +61,12 @@ def get_config(variant: str = "default") -> ConfigDict:
   campaign.policy = ConfigDict(Policy()._asdict())  # annotators a task, agreement, leases, gold
 
   campaign.oracle = "local"  # or simulated, mturk, label_studio: tal_jax/annotation/oracles
-  campaign.local = ConfigDict({"annotators": ("annotator 1", "annotator 2", "annotator 3"),
-                               "operators": ("operator",), "days": 90.0})
-  campaign.simulated = ConfigDict({"annotations": "", "workers": 5, "noise": 0.0,
-                                   "noise_sigma": 0.0, "miss": 0.0, "false_alarms": 0.0,
-                                   "lazy": 0.0, "abandon": 0.0, "seed": 0})
+  campaign.local = _settings(LocalSettings, annotators=("annotator 1", "annotator 2",
+                                                         "annotator 3"))
+  campaign.simulated = _settings(SimulatedSettings, annotations="")
   # No real money unless it says so; never more than the budget, rewards and fees in US cents.
-  campaign.mturk = ConfigDict({"budget_cents": 0, "real_money": False, "reward_cents": 25})
-  campaign.label_studio = ConfigDict({"video_url": "/data/local-files/?d={file}"})
+  campaign.mturk = _settings(TurkSettings, budget_cents=0)
+  campaign.label_studio = _settings(LabelStudioSettings)
 
   campaign.host = "127.0.0.1"  # "0.0.0.0": all of this machine's addresses; then set `address`
   campaign.port = 8000
@@ -87,3 +90,10 @@ def get_config(variant: str = "default") -> ConfigDict:
   data.knowledge_subset = ""  # "": no Knowledge-Source
   data.allow_missing = False
   return config
+
+
+def _settings(kind: type[msgspec.Struct], **required) -> ConfigDict:
+  """An oracle's settings with their defaults; the address is the campaign's."""
+  fields = {field.name: required.get(field.name, field.default)
+            for field in msgspec.structs.fields(kind) if field.name != "address"}
+  return ConfigDict(fields)

@@ -9,11 +9,18 @@ import threading
 import time
 import urllib.request
 
+import msgspec
 import numpy as np
 import pytest
 
 from configs import campaign as campaign_config
 from experiments import annotate
+from tal_jax.annotation import oracles
+from tal_jax.annotation.oracles import settings
+from tal_jax.annotation.oracles.label_studio import LabelStudioSettings
+from tal_jax.annotation.oracles.local import LocalSettings
+from tal_jax.annotation.oracles.mturk import TurkSettings
+from tal_jax.annotation.oracles.simulated import SimulatedSettings
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.types import DataError
 from tests.annotation import drawn_videos
@@ -123,3 +130,15 @@ def test_no_video_has_a_label(drawn, tmp_path):
   path.write_text(json.dumps({"other": "swing"}))
   with pytest.raises(DataError, match="named after the ids of campaign.labels"):
     annotate.run(config(drawn, **{"campaign.labels": str(path)}), tmp_path / "w")
+
+
+def test_the_config_has_every_setting_of_every_oracle():
+  """Only what a config declares can be set on the command line."""
+  kinds = {"local": LocalSettings, "simulated": SimulatedSettings, "mturk": TurkSettings,
+           "label_studio": LabelStudioSettings}
+  assert set(kinds) == set(oracles.ORACLES)
+  options = campaign_config.get_config().campaign
+  for name, kind in kinds.items():
+    fields = {field.name for field in msgspec.structs.fields(kind)} - {"address"}
+    assert set(options[name]) == fields
+    settings.read(kind, options[name].to_dict(), name)  # the defaults are of the right types
