@@ -19,6 +19,7 @@ from tal_jax.data.types import DataError, TimeGrid
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth")
 SUFFIXES = (".npy", ".npz", ".csv", *HDF5_SUFFIXES)
+_TRIES = 5  # see _again
 _DEFAULT_KEY = "feats"
 _GRID_ATTRIBUTES = TimeGrid._fields
 
@@ -96,12 +97,26 @@ def _read(place: Place, key: str | None, *, shape_only: bool) -> Any:
   if read is None:
     raise DataError(f"{place.file}: features are kept in {', '.join(SUFFIXES)}")
   try:
-    return read(place, key, shape_only)
+    return _again(read, place, key, shape_only)
   except DataError as error:
     raise DataError(f"{place}: {error}") from error
   except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
     raise DataError(f"{place} cannot be read ({error}). Is the file complete, and are its values "
                     "plain numbers?") from error
+
+
+def _again(read, *args):
+  """Calls `read`; again after a SystemError.
+
+  NumPy parses a file's header as a Python literal, and CPython 3.11 may refuse one with that error
+  while another thread parses something, too (python/cpython#106905).
+  """
+  for _ in range(_TRIES - 1):
+    try:
+      return read(*args)
+    except SystemError:
+      pass
+  return read(*args)
 
 
 def _read_npy(place, key, shape_only):
