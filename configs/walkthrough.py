@@ -4,7 +4,7 @@
 
 `walk` is the folder that the commands before it wrote into (docs/walkthrough/README.md). Three
 classes, six clips annotated by hand; two are Knowledge-Source, three Selection, one Testing: enough
-to see every part at work, and far too few to compare strategies. A minute and 0.9 GiB on two cores.
+to see every part at work, and far too few to compare strategies. About a minute on two cores.
 """
 
 import os
