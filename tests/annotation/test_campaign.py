@@ -15,22 +15,7 @@ from tal_jax.annotation.errors import (
     RequestError,
 )
 from tal_jax.annotation.leases import next_task
-from tests.annotation import campaigns
 from tests.annotation.campaigns import ask, check, enrol, select, state
-
-
-@pytest.fixture
-def make(tmp_path):
-  opened = []
-
-  def open_one(**more):
-    opened.append(campaigns.make(tmp_path / f"{len(opened)}.db", **more))
-    return opened[-1]
-
-  yield open_one
-  for made in opened:
-    check(made)
-    made.store.close()
 
 
 def answer(made, worker, segments, task=None):

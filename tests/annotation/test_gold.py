@@ -14,28 +14,25 @@ from tal_jax.annotation.errors import Conflict, IllegalTransition, InvalidAnswer
 from tal_jax.annotation.gold import Gold, add_gold
 from tal_jax.annotation.leases import expire, next_task, release, renew
 from tal_jax.annotation.standing import standing
-from tests.annotation import campaigns
-from tests.annotation.campaigns import ask, check, enrol, select, state
+from tests.annotation.campaigns import ask, enrol, select, state
 
 _RIGHT = [(12.345, 23.456)]
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(make):
   opened = []
 
   def open_one(gold=3, videos=30, **more):
     """A campaign whose last `gold` videos have a gold task each, and no round."""
-    made = campaigns.make(tmp_path / f"{len(opened)}.db", videos=videos, **more)
+    made = make(videos=videos, **more)
     add_gold(made, [(f"v{i}", "jump", _RIGHT) for i in range(videos - gold, videos)])
     opened.append(made)
     return made
 
   yield open_one
   for made in opened:
-    check(made)
     assert not select(made, "SELECT * FROM tasks WHERE is_gold AND state != 'open'")
-    made.store.close()
 
 
 def is_gold(made, task):

@@ -36,6 +36,7 @@ from tal_jax.data.features import write_features
 from tal_jax.data.types import DataError, FrameFeatures, TimeGrid, VideoAnnotation
 from tal_jax.models import stage_wise
 from tests.annotation import campaigns
+from tests.killing import Killed, stop_at
 
 CLASSES, SECONDS, VIDEOS, TESTING, ROUNDS = ("jump", "run"), 30.0, 14, 6, 4
 SETTINGS = {"batch_size": 3, "campaign.num_initial": 4, "campaign.max_videos": 12,
@@ -177,25 +178,6 @@ def test_a_campaign_from_its_first_round_to_its_last(world, reference):
     assert video.labels == truth.labels
     np.testing.assert_allclose(video.segments, truth.segments, atol=2.0)
   assert rows[-1]["num_instances"] == sum(len(video.labels) for video in read.values())
-
-
-class Killed(BaseException):
-  """Stops a run as SIGKILL would: nothing of ours catches it."""
-
-
-def stop_at(patch, owner, name, *, call, after=False):
-  original, calls = getattr(owner, name), []
-
-  def wrapped(*args, **kwargs):
-    calls.append(name)
-    if len(calls) == call and not after:
-      raise Killed
-    result = original(*args, **kwargs)
-    if len(calls) == call:
-      raise Killed
-    return result
-
-  patch.setattr(owner, name, wrapped)
 
 
 @pytest.mark.parametrize(("owner", "name", "call", "after"), [

@@ -1,5 +1,7 @@
 """Agreement of each worker with the others, and the time they take."""
 
+import functools
+
 import pytest
 
 from tal_jax.annotation.answers import submit
@@ -10,17 +12,8 @@ from tests.annotation import campaigns
 
 
 @pytest.fixture
-def make(tmp_path):
-  opened = []
-
-  def open_one(**more):
-    opened.append(campaigns.make(tmp_path / "c.db", annotators=3, max_annotators=3, **more))
-    return opened[-1]
-
-  yield open_one
-  for made in opened:
-    campaigns.check(made)
-    made.store.close()
+def make(make):
+  return functools.partial(make, annotators=3, max_annotators=3)
 
 
 def answer(made, worker, segments, seconds=0.0):

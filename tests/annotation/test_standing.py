@@ -11,22 +11,7 @@ from tal_jax.annotation.errors import LeaseLost, RequestError
 from tal_jax.annotation.gold import add_gold
 from tal_jax.annotation.leases import expire, next_task, release, renew
 from tal_jax.annotation.standing import standing
-from tests.annotation import campaigns
 from tests.annotation.campaigns import ask, check, enrol, select, state
-
-
-@pytest.fixture
-def make(tmp_path):
-  opened = []
-
-  def open_one(**more):
-    opened.append(campaigns.make(tmp_path / f"{len(opened)}.db", **more))
-    return opened[-1]
-
-  yield open_one
-  for made in opened:
-    check(made)
-    made.store.close()
 
 
 def stand(made, worker):

@@ -22,6 +22,7 @@ from experiments import simulate
 from experiments.workdir import Workdir
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.types import DataError
+from tests.killing import Killed, stop_at
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 STEPS, STRATEGIES, SEEDS = 4, ("random", "mcle"), 2
@@ -177,26 +178,6 @@ def test_killed_by_the_system_and_started_again(reference, tmp_path, environment
   assert result.returncode == 0 and "curves:" in result.stdout, result.stderr
   assert "mcle" in result.stdout and "simulate: 100%" in result.stderr
   assert_same(tmp_path, reference)
-
-
-class Killed(BaseException):
-  """Stops a run in this process as SIGKILL would: nothing of ours catches it."""
-
-
-def stop_at(monkeypatch, owner, name, *, call, after=False):
-  """Raises at the given call of a function, before or after its work."""
-  original, calls = getattr(owner, name), []
-
-  def wrapped(*args, **kwargs):
-    calls.append(name)
-    if len(calls) == call and not after:
-      raise Killed
-    result = original(*args, **kwargs)
-    if len(calls) == call:
-      raise Killed
-    return result
-
-  monkeypatch.setattr(owner, name, wrapped)
 
 
 def interrupt(workdir, owner, name, **options):
