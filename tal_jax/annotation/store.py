@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -91,6 +92,13 @@ class Store:
 
   def __exit__(self, *_: object) -> None:
     self.close()
+
+
+def signing_key(db: sqlite3.Connection, name: str) -> bytes:
+  """The campaign's key of that name, made when first asked for; `db`: a writing transaction."""
+  db.execute("INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+             (name, secrets.token_bytes(32)))
+  return db.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0]
 
 
 def log(db: sqlite3.Connection, kind: str, subject_id: int, *, now: float,

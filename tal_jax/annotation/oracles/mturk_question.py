@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 import sqlite3
 import urllib.parse
 from xml.sax import saxutils
+
+from tal_jax.annotation import store
 
 _SCHEMA = ("http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/"
            "ExternalQuestion.xsd")
@@ -24,9 +25,7 @@ MOST_BYTES = 65_535  # of a question
 
 def signing_key(db: sqlite3.Connection) -> bytes:
   """The campaign's key, made when first asked for; `db`: a writing transaction."""
-  db.execute("INSERT INTO secrets (name, value) VALUES ('mturk hits', ?) "
-             "ON CONFLICT (name) DO NOTHING", (secrets.token_bytes(32),))
-  return db.execute("SELECT value FROM secrets WHERE name = 'mturk hits'").fetchone()[0]
+  return store.signing_key(db, "mturk hits")
 
 
 def sign(key: bytes, request_token: str) -> str:

@@ -11,12 +11,11 @@ import base64
 import hashlib
 import hmac
 import re
-import secrets
 import struct
 from typing import NamedTuple
 
+from tal_jax.annotation import store
 from tal_jax.annotation.errors import Forbidden
-from tal_jax.annotation.store import Store
 
 _FIELDS = struct.Struct(">QQQ")
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{75}")  # 24 + 32 bytes in base64
@@ -29,12 +28,10 @@ class Ticket(NamedTuple):
   expires_at: int  # seconds since the epoch
 
 
-def signing_key(store: Store) -> bytes:
+def signing_key(campaign_store: store.Store) -> bytes:
   """The campaign's key, made when first asked for."""
-  with store.write() as db:
-    db.execute("INSERT INTO secrets (name, value) VALUES ('media tickets', ?) "
-               "ON CONFLICT (name) DO NOTHING", (secrets.token_bytes(32),))
-    return db.execute("SELECT value FROM secrets WHERE name = 'media tickets'").fetchone()[0]
+  with campaign_store.write() as db:
+    return store.signing_key(db, "media tickets")
 
 
 def issue(key: bytes, worker_id: int, video_id: int, now: float) -> str:
