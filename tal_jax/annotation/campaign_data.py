@@ -21,11 +21,9 @@ from tal_jax.annotation.intended import Intended
 from tal_jax.annotation.media import Probe
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data import assemble
-from tal_jax.data.features import open_store, with_time
 from tal_jax.data.formats import registry
-from tal_jax.data.parts import frame_rates, proposals_by_video
+from tal_jax.data.parts import parts_of, proposals_by_video
 from tal_jax.data.problems import Report
-from tal_jax.data.proposals import ranked
 from tal_jax.data.types import (
     Annotations,
     DataError,
@@ -83,27 +81,21 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
   videos = annotations_lib.from_videos([*selection.values(), *testing.values(),
                                         *knowledge.values()])
   split = Split(tuple(knowledge), tuple(selection), tuple(testing))
-  store = with_time(open_store(features, key=feature_key or None, format=features_format), videos,
-                    fps=fps or None, stride=stride or None, window=window or None)
-  read, faults = None, ()
-  if proposals:
-    reading = registry.read(
-        proposals, "proposals", format=proposals_format, strict=False,
-        durations={key: video.duration for key, video in videos.videos.items()},
-        rates=frame_rates(videos, fps or None))
-    read = {key: ranked(found, num_proposals or None) for key, found in reading.value.items()}
-    faults = reading.faults
-  report = validate(videos, store, split=split, annotations_file="the campaign", proposals=read,
-                    proposals_file=os.fspath(proposals), proposal_faults=faults,
-                    allow_missing=allow_missing)
+  parts = parts_of(
+      videos, features=features, proposals=proposals or None, features_format=features_format,
+      proposals_format=proposals_format, fps=fps or None, stride=stride or None,
+      window=window or None, feature_key=feature_key or None, num_proposals=num_proposals or None)
+  report = validate(videos, parts.store, split=split, annotations_file="the campaign",
+                    proposals=parts.proposals, proposals_file=os.fspath(proposals),
+                    proposal_faults=parts.proposal_faults, allow_missing=allow_missing)
   _judge(report)
   split = Split(*(tuple(i for i in ids if i not in report.unusable) for ids in split))
   if not split.selection:
     raise DataError("no video of the campaign can be used")
   drawn = {name: value or None for name, value in (windows or {}).items()}
-  draw = proposals_by_video(videos, read, {} if proposals else drawn, "data.windows")
-  data = _assembled(videos, intended, split, store, draw, encoder=encoder, normalize=normalize,
-                    dtype=dtype, storage=storage, progress=progress)
+  draw = proposals_by_video(videos, parts.proposals, {} if proposals else drawn, "data.windows")
+  data = _assembled(videos, intended, split, parts.store, draw, encoder=encoder,
+                    normalize=normalize, dtype=dtype, storage=storage, progress=progress)
   labels = slot_labels([list(intended[i]) for i in split.selection], data.classes, slots)
   return data._replace(selection=data.selection._replace(
       truths=np.zeros((*labels.shape, 2), np.float32), truth_labels=labels,

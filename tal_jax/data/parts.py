@@ -46,11 +46,24 @@ def read_parts(annotations: annotations_lib.Paths, *,
   annotated, structural, detected = annotations_lib.scan(
       annotations_lib.several(annotations), format=annotations_format, background=background,
       video_info=video_info, label=label)
-  store = None
+  parts = parts_of(
+      annotated, features=features, proposals=proposals, features_format=features_format,
+      proposals_format=proposals_format, fps=fps, stride=stride, window=window,
+      feature_key=feature_key, num_proposals=num_proposals)
+  return parts._replace(structural=tuple(structural), detected=(*detected, *parts.detected))
+
+
+def parts_of(annotated: Annotations, *, features: annotations_lib.Paths | None = None,
+             proposals: str | os.PathLike | None = None, features_format: str = registry.AUTO,
+             proposals_format: str = registry.AUTO, fps: float | None = None,
+             stride: float | None = None, window: float | None = None,
+             feature_key: str | None = None, num_proposals: int | None = None) -> Parts:
+  """`read_parts` of annotations that are in memory."""
+  store, detected = None, []
   if features is not None:
     store = with_time(open_store(features, key=feature_key, format=features_format), annotated,
                       fps=fps, stride=stride, window=window)
-    detected = [*detected, store.statement]
+    detected.append(store.statement)
   read, faults = None, ()
   if proposals is not None:
     reading = registry.read(
@@ -59,8 +72,8 @@ def read_parts(annotations: annotations_lib.Paths, *,
         rates=frame_rates(annotated, fps))
     read = {video_id: ranked(found, num_proposals) for video_id, found in reading.value.items()}
     faults = reading.faults
-    detected = [*detected, reading.statement]
-  return Parts(annotated, tuple(structural), store, read, faults, tuple(detected))
+    detected.append(reading.statement)
+  return Parts(annotated, (), store, read, faults, tuple(detected))
 
 
 def frame_rates(annotated: Annotations, fps: float | None = None) -> dict[str, float]:
