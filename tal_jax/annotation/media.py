@@ -75,10 +75,7 @@ def probe(path: str | os.PathLike) -> Probe:
       if rate is None or not _RATES[0] / 100 < rate < 1000:
         rate = (len(stamps) - 1) / (stamps[-1] - stamps[0]) if len(stamps) > 1 else 25
       end = round(float(stamps[-1] + (packets[-1][1] * unit or 1 / float(rate))), 6)
-      promised = stream.duration and stream.duration * unit
-      if promised and promised - end > max(1.0, 0.02 * promised):
-        raise VideoFault(f"{path} ends at {end:.1f} s of the {promised:.1f} s that its header "
-                         "tells: it was cut off")
+      video_lib.require_whole(path, end, stream.duration and stream.duration * unit)
       keys = stamps[[key for _, _, key in packets]]
       obstacle = (_unknown(path, container, stream) or _shape(frame, stream)
                   or _timing(stamps, keys, end, float(rate)))

@@ -167,11 +167,16 @@ def decode(path: str | os.PathLike) -> Iterator[Shown]:
   if time is None:
     raise VideoFault(f"{path} holds a video stream without a frame that can be decoded")
   end = time + length
-  seconds, part = _TRUNCATED
-  if promised is not None and promised - float(end) > max(seconds, part * promised):
-    raise VideoFault(f"{path} ends at {float(end):.1f} s of the {promised:.1f} s that its header "
-                     "tells: it was cut off")
+  require_whole(path, float(end), promised)
   yield Shown(None, aspect, end)
+
+
+def require_whole(path: str | os.PathLike, end: float, promised: float | None) -> None:
+  """Raises VideoFault if a video ends long before the seconds that its header tells, if any."""
+  seconds, part = _TRUNCATED
+  if promised is not None and promised - end > max(seconds, part * promised):
+    raise VideoFault(f"{path} ends at {end:.1f} s of the {promised:.1f} s that its header tells: "
+                     "it was cut off")
 
 
 def _video_stream(container: Any) -> Any | None:
