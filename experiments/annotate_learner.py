@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -23,15 +22,15 @@ from experiments import annotate_setup, context
 from experiments.annotate_setup import Setup
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir
-from tal_jax import devices, learner
+from tal_jax import learner
 from tal_jax.annotation import campaign_data, exports, loop
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.ground_truth import ground_truth
 from tal_jax.data.types import DataError, Dataset
 from tal_jax.models import stage_wise
-from tal_jax.pool import pad, take
-from tal_jax.selection import NEEDS, SELECTION, lal_regression, prior
+from tal_jax.pool import take
+from tal_jax.selection import NEEDS, SELECTION, prior
 
 EXPORT = "annotations.json"
 # What may change between two starts of a campaign; all else makes the learner.
@@ -116,14 +115,7 @@ def load(config: ConfigDict, setup: Setup, report: Reporter) -> Dataset:
              f"{len(data.ids.knowledge_source)} Knowledge-Source videos, {len(data.classes)} "
              f"classes, {data.selection.segments.shape[1]} proposals of {data.selection.dim} "
              "dimensions.")
-  for name in ("knowledge_source", "selection", "testing"):
-    pool = getattr(data, name)
-    if pool.num_videos:
-      stays = name == "knowledge_source" or isinstance(pool.features, np.memmap)
-      placed = jax.tree.map(_to_device, pool) if stays else devices.place(pool)
-      data = data._replace(**{name: pad(placed, num_truths=stage_wise.bucket(
-          pool.truths.shape[1], smallest=16))})
-  return data
+  return context.place(data)
 
 
 def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context.Context,
@@ -174,10 +166,6 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
   return state, row, [ids[i] for i in info.indices]
 
 
-def _to_device(leaf: np.ndarray) -> Any:
-  return leaf if isinstance(leaf, np.memmap) else jnp.asarray(leaf)
-
-
 def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
              report: Reporter) -> context.Context:
   settings = context.model_settings(config)
@@ -193,23 +181,14 @@ def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
     knowledge = learner.Knowledge(
         prior=w0, prior_decisions=stage_wise.decision(w0, data.selection))
   elif need == "lal":
-    knowledge = learner.Knowledge(lal=_lal(config, data, settings, keys[_LAL], folder, report))
+    knowledge = learner.Knowledge(lal=context.lal_selector(
+        config, data, settings, keys[_LAL], folder / "lal.npz", report))
   return context.Context(
       config=config, seed=0, data=data, settings=settings, knowledge=knowledge,
       truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
       annotate=None, first=learner.init(
           keys[_LEARNER], data.selection, num_classes=len(data.classes),
           num_videos=len(data.ids.selection), settings=settings, knowledge=knowledge))
-
-
-def _lal(config, data, settings, key, folder: pathlib.Path, report: Reporter):
-  path = pathlib.Path(config.lal.artifact or folder / "lal.npz")
-  if config.lal.artifact or path.exists():
-    selector, quality = lal_regression.load(path, dim=data.selection.dim, encoder=config.encoder)
-    report.say(f"lal: read {path}. {quality}")
-  else:
-    selector, _ = context.train_lal(config, data, settings, key, path, report)
-  return jax.tree.map(jnp.asarray, selector)
 
 
 def _identity(config: ConfigDict, data: Dataset) -> dict[str, Any]:

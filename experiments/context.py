@@ -152,8 +152,8 @@ def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter
   knowledge = learner.Knowledge(
       prior=zero_shot,
       prior_decisions=None if zero_shot is None else stage_wise.decision(zero_shot, data.selection),
-      lal=_lal(config, data, settings, keys[_LAL], seed, workdir, report)
-      if "lal" in needs else None,
+      lal=lal_selector(config, data, settings, keys[_LAL],
+                       workdir / "lal" / f"seed_{seed}.npz", report) if "lal" in needs else None,
       testing=data.testing if "testing" in needs else None)
   return Context(
       config=config, seed=seed, data=data,
@@ -180,10 +180,17 @@ def load_data(config: ConfigDict, seed: int, report: Reporter) -> Dataset:
              f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
              f"{len(data.classes)} classes, {data.selection.segments.shape[1]} proposals of "
              f"{data.selection.dim} dimensions. {data.caption}")
+  return place(data)
+
+
+def place(data: Dataset) -> Dataset:
+  """The data set with its pools on the devices, unless they are memory-mapped files."""
   # The longest video's number of truths differs between seeds; one of a short series of sizes
   # keeps their shapes, and with them the compiled programs, the same.
   for name in ("knowledge_source", "selection", "testing"):
     pool = getattr(data, name)
+    if not pool.num_videos:  # a set that a campaign can do without
+      continue
     stays = name == "knowledge_source" or isinstance(pool.features, np.memmap)
     put = _to_device if stays else devices.place
     placed = pad(put(pool), num_truths=stage_wise.bucket(
@@ -206,9 +213,10 @@ def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:
       results_per_class=config.mcle.results_per_class, precision=config.mcle.precision)
 
 
-def _lal(config, data: Dataset, settings, key, seed: int, workdir: pathlib.Path,
-         report: Reporter) -> lal.Selector:
-  path = pathlib.Path(config.lal.artifact or workdir / "lal" / f"seed_{seed}.npz")
+def lal_selector(config: ConfigDict, data: Dataset, settings: stage_wise.Settings, key: Any,
+                 path: pathlib.Path, report: Reporter) -> lal.Selector:
+  """LAL's selector: the config's artifact, or that of `path`, trained where there is none."""
+  path = pathlib.Path(config.lal.artifact or path)
 
   def read():
     if config.lal.artifact or path.exists():
