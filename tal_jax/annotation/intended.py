@@ -25,7 +25,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tal_jax.annotation.web.messages import Example
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.json_file import as_dict, load_json, plain, read_text
 from tal_jax.data.table import header, read_table
@@ -33,6 +32,14 @@ from tal_jax.data.types import DataError
 
 Hint = tuple[float, float] | None  # seconds: where the action is known to be
 Intended = dict[str, dict[str, Hint]]  # video id -> its labels
+
+
+class Example(msgspec.Struct, frozen=True):
+  """What an instance of a class looks like."""
+
+  text: str
+  segments: list[tuple[float, float]] = []
+  duration: float | None = None  # seconds
 
 
 class ClassText(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

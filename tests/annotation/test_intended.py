@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tal_jax.annotation import intended
-from tal_jax.annotation.web.messages import Example
+from tal_jax.annotation.intended import Example
 from tal_jax.data.types import DataError
 
 

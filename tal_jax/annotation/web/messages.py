@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from tal_jax.annotation.intended import Example
+
 Suggestion = Annotated[tuple[float, float, float], Meta(description="start, end, score")]
 
 
@@ -48,14 +50,6 @@ class Me(_Out):
   progress: Progress
   lease_seconds: float
   suggestions: bool
-
-
-class Example(_Out):
-  """What an instance of a class looks like."""
-
-  text: str
-  segments: list[tuple[float, float]] = []
-  duration: float | None = None
 
 
 class VideoOut(_Out):

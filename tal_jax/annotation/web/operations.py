@@ -21,8 +21,8 @@ from tal_jax.annotation.errors import (
   RequestError,
   Unauthorized,
 )
+from tal_jax.annotation.intended import Example
 from tal_jax.annotation.web import bodies
-from tal_jax.annotation.web.messages import Example
 from tal_jax.annotation.workers import Worker, authenticate
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from absl import logging
 
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
+from tal_jax.annotation.intended import Example
 from tal_jax.annotation.web import (
   annotator,
   crowd,
@@ -30,7 +31,7 @@ from tal_jax.annotation.web import (
   operator,
   tickets,
 )
-from tal_jax.annotation.web.messages import Error, Example, Health
+from tal_jax.annotation.web.messages import Error, Health
 from tal_jax.data.types import DataError
 
 if TYPE_CHECKING:
