@@ -51,9 +51,10 @@ _LINE_SEARCH_ITERS = 12
 _FLAT = 0.1  # of the slope at 0: where the line search stops
 _SECURE = 0.8  # of the tolerance: where a problem waits for its certificate
 _OUTER = 0.3  # of the gap's other part: a gradient small enough for new multipliers
-_SIGMA_GROWTH = 2.0  # with each set of new multipliers
-_PATIENCE = 3  # rounds without a clearly smaller gap, after which sigma shrinks
-_MAX_STALLED = 7  # rounds without one: given up
+_SIGMA_GROWTH = 1.5  # with each set of new multipliers
+_PATIENCE = 6  # rounds without a clearly smaller gap, after which sigma shrinks
+_SIGMA_CUT = 0.1  # and by how much
+_MAX_STALLED = 14  # rounds without one: given up
 
 
 class Preconditioner(NamedTuple):
@@ -89,26 +90,33 @@ def precondition(problems: Problems, half: chex.Array) -> Preconditioner:
 
 
 def solve(problems: Problems, preconditioner: Preconditioner, state: State, *, c, loss: str, tol,
-          max_iters, chunk_size: int) -> State:
-  """Rounds over chunks of the problems that are not done, until all are."""
+          max_iters, chunk_size: int, look_first: bool = False) -> State:
+  """Rounds over chunks of the problems that are not done, until all are.
+
+  With `look_first` the first round only certifies: where most problems begin as solutions, those
+  that do not are together from the second on.
+  """
 
   def one_chunk(i, carry):
-    order, state = carry
+    order, state, length = carry
     chosen = jax.lax.dynamic_slice_in_dim(order, i * chunk_size, chunk_size)
     part = problems._replace(own_a=problems.own_a[chosen], own_y=problems.own_y[chosen],
                              own_target=problems.own_target[chosen])
     local = jax.tree.map(lambda leaf: leaf[chosen], state)
     shared = Preconditioner(preconditioner.half, preconditioner.v[chosen],
                             preconditioner.gram[chosen])
-    local = _round(part, shared, local, c, loss, tol, max_iters)
-    return order, jax.tree.map(lambda whole, new: whole.at[chosen].set(new), state, local)
+    local = _round(part, shared, local, c, loss, tol, max_iters, length)
+    return order, jax.tree.map(lambda whole, new: whole.at[chosen].set(new), state, local), length
 
-  def one_round(state):
+  def one_round(carry):
+    state, length = carry
     left = (~state.done).sum()
     order = jnp.argsort(state.done, stable=True)
-    return jax.lax.fori_loop(0, -(-left // chunk_size), one_chunk, (order, state))[1]
+    carry = jax.lax.fori_loop(0, -(-left // chunk_size), one_chunk, (order, state, length))
+    return carry[1], jnp.asarray(_ROUND_ITERS)
 
-  return jax.lax.while_loop(lambda state: ~state.done.all(), one_round, state)
+  start = (state, jnp.asarray(0 if look_first else _ROUND_ITERS))
+  return jax.lax.while_loop(lambda carry: ~carry[0].done.all(), one_round, start)[0]
 
 
 class _Moving(NamedTuple):
@@ -128,7 +136,7 @@ class _Moving(NamedTuple):
   num_iters: chex.Array
 
 
-def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> State:
+def _round(problems, preconditioner, state: State, c, loss, tol, max_iters, length) -> State:
   b = state.theta.shape[0]
   target = (jnp.broadcast_to(problems.target, (b,) + problems.target.shape), problems.own_target)
   u = mapped(jnp.subtract, target, forward(problems, state.theta))
@@ -139,9 +147,9 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
       _value(problems.rest, state.theta, slope), gradient, u, alpha, c, loss)
   gap = slack + rest
   better = (gap < state.best_gap) & ~state.done
-  stalled = jnp.where(gap < 0.8 * state.best_gap, 0, state.stalled + 1)
-  late = (loss == "hinge") & (stalled % _PATIENCE == _PATIENCE - 1)
-  sigma = jnp.where(late, 0.05 * state.sigma, state.sigma)
+  stalled = jnp.where(gap < 0.8 * state.best_gap, 0, state.stalled + ~state.done)
+  late = (loss == "hinge") & (stalled % _PATIENCE == _PATIENCE - 1) & ~state.done
+  sigma = jnp.where(late, _SIGMA_CUT * state.sigma, state.sigma)
   done = (state.done | (gap <= tol * objective) | (stalled >= _MAX_STALLED)
           | (state.num_iters >= max_iters))
   start = _Moving(
@@ -162,7 +170,7 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters) -> S
                         tol)
 
   _, end = jax.lax.while_loop(
-      lambda carry: (carry[0] < _ROUND_ITERS) & ~carry[1].frozen.all(), step, (0, start))
+      lambda carry: (carry[0] < length) & ~carry[1].frozen.all(), step, (0, start))
   return State(
       end.theta, end.multipliers, end.sigma, end.num_iters,
       jnp.where(better[:, None], state.theta, state.best_theta),

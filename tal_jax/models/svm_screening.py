@@ -2,13 +2,14 @@
 
 A candidate moves theta a little, so that only rows near the margin of the base problem enter or
 leave the loss. The n / 8 nearest stay as they are; each of the others is taken to keep its side and
-becomes a part of the quadratic r of `svm_enlarged`: nothing where u < 0, and c u^2 where u > 0.
-That makes an iteration two to three times cheaper. Nothing is assumed in the end: the certificate
-of the whole problem says which candidates were right, and the others go on there.
+becomes a part of the quadratic r of `svm_enlarged`: nothing where u < 0, and c u^2 (c u for the
+hinge) where u > 0. That makes an iteration two to three times cheaper. Nothing is assumed in the
+end: the certificate of the whole problem says which candidates were right, and the others go on
+there.
 
-For the squared hinge only. Under the hinge most rows can stand on the margin at once, and to fold
-some of them takes away the curvature that the preconditioner counts on: iterations become cheaper
-and many more.
+Under the hinge a set of many rows per dimension has more of them next to the margin than may stay,
+and to fold those takes away the curvature that the preconditioner counts on: iterations become
+cheaper and many more.
 
 Notation as in `svm_batch`; k: the number of rows that stay.
 
@@ -24,7 +25,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models.svm_enlarged import Problems, Quadratic
+from tal_jax.models.svm_enlarged import Pair, Problems, Quadratic
 from tal_jax.models.svm_preconditioner import Newton, followed
 from tal_jax.models.svm_problem import Rows, backward, forward
 
@@ -39,18 +40,20 @@ class Screened(NamedTuple):
 
 
 def pays(num_rows: int, dim: int, loss: str) -> bool:
-  """Whether an iteration gets clearly cheaper."""
-  return loss == "squared_hinge" and num_rows >= max(_FEWEST, _PER_DIMENSION * dim)
+  """Whether an iteration gets clearly cheaper, and not many more of them are needed."""
+  if loss == "hinge" and num_rows > _SHARE * dim:
+    return False
+  return num_rows >= max(_FEWEST, _PER_DIMENSION * dim)
 
 
-def screen(rows: Rows, theta: chex.Array, newton: Newton, c) -> Screened:
+def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Screened:
   """Chooses the rows that stay, and folds the others.
 
   Args:
     rows: the labelled set.
     theta: [1, D] the base solution.
-    newton: a Newton matrix of the squared hinge, near that at theta.
-    c: as in `svm.fit`.
+    newton: a Newton matrix near that at theta; the hinge needs none.
+    c, loss: as in `svm.fit`.
   """
   n = rows.x.shape[0]
   u = 1.0 - forward(rows, theta)[0]
@@ -58,10 +61,14 @@ def screen(rows: Rows, theta: chex.Array, newton: Newton, c) -> Screened:
   kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), -(-n // _SHARE))[1]
   folded = (u > 0) & real & jnp.ones(n, bool).at[kept].set(False)
   violation = jnp.where(folded, u, 0.0)
-  gradient = theta - backward(rows, 2.0 * c * violation[None])
+  if loss == "hinge":
+    losses, slope, hessian = c * violation, jnp.where(folded, c, 0.0), None
+  else:
+    losses, slope = c * violation**2, 2.0 * c * violation
+    hessian = followed(rows, newton, jnp.where(folded, 2.0 * c, 0.0)[None])
+  gradient = theta - backward(rows, slope[None])
   return Screened(kept, Quadratic(
-      theta[0], 0.5 * (theta**2).sum() + c * (violation**2).sum(), gradient[0],
-      followed(rows, newton, jnp.where(folded, 2.0 * c, 0.0)[None])))
+      theta[0], 0.5 * (theta**2).sum() + losses.sum(), gradient[0], hessian))
 
 
 def reduced(problems: Problems, screened: Screened) -> Problems:
@@ -69,3 +76,15 @@ def reduced(problems: Problems, screened: Screened) -> Problems:
   return problems._replace(
       a=problems.a[screened.kept], y=problems.y[screened.kept],
       target=problems.target[screened.kept], rest=screened.rest)
+
+
+def kept_of(multipliers: Pair, screened: Screened) -> Pair:
+  """The multipliers of the rows that stay; the squared hinge has none."""
+  shared, own = multipliers
+  return (shared[:, screened.kept] if shared.shape[1] else shared), own
+
+
+def put_back(few: Pair, multipliers: Pair, screened: Screened) -> Pair:
+  """All multipliers, with those of the rows that stayed from `few`."""
+  shared = multipliers[0]
+  return (shared.at[:, screened.kept].set(few[0]) if shared.shape[1] else shared), few[1]

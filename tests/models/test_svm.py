@@ -314,7 +314,7 @@ def test_retraining_with_nothing_added_is_the_base_problem():
   x, y, mask, extra_x, extra_y, _ = enlarged(4)
   garbage = np.full_like(extra_x, np.nan)
   params, info = svm.retrain_with_one_extra(
-      x, y, mask, garbage, extra_y, np.zeros((3, 4), bool), c=1.0, loss="hinge")
+      x, y, mask, garbage, extra_y, np.zeros((3, 4), bool), c=1.0, loss="hinge", tol=1e-4)
   _, base = fit(x, y, mask)
   chex.assert_tree_all_finite(params)
   np.testing.assert_allclose(info.objective, float(base.objective), rtol=1e-4)
