@@ -54,9 +54,7 @@ def probe(path: str | os.PathLike) -> Probe:
   av = video_lib.pyav()
   try:
     with av.open(f"file:{os.fspath(path)}") as container:  # a name with a colon is no protocol
-      if not container.streams.video:
-        raise VideoFault(f"{path} has no video stream")
-      stream = container.streams.video[0]
+      stream = video_lib.video_stream(path, container)
       packets = [(packet.pts, packet.duration or 0, packet.is_keyframe)
                  for packet in container.demux(stream) if packet.size and not packet.is_discard]
       if not packets or None in [stamp for stamp, _, _ in packets]:
@@ -79,7 +77,7 @@ def probe(path: str | os.PathLike) -> Probe:
       keys = stamps[[key for _, _, key in packets]]
       obstacle = (_unknown(path, container, stream) or _shape(frame, stream)
                   or _timing(stamps, keys, end, float(rate)))
-      width, height = _size(frame, Fraction(stream.sample_aspect_ratio or 1))
+      width, height = video_lib.size_on_screen(frame, Fraction(stream.sample_aspect_ratio or 1))
   except (av.error.FFmpegError, OSError) as error:
     raise VideoFault(f"{path} cannot be read ({error.strerror}): is the file complete, and a "
                      "video?") from error
@@ -125,7 +123,7 @@ def _decoded(path: str | os.PathLike, obstacle: str) -> Probe:
   width = height = count = 0
   for shown in video_lib.decode(path):
     if shown.frame is not None and not count:
-      width, height = _size(shown.frame, shown.aspect)
+      width, height = video_lib.size_on_screen(shown.frame, shown.aspect)
     count += shown.frame is not None
   rate = proxy_rate(count / float(shown.start))
   return Probe(float(shown.start), float(rate), _num_samples(float(shown.start), rate), width,
@@ -159,12 +157,6 @@ def _timing(stamps: np.ndarray, keys: np.ndarray, end: float, rate: float) -> st
     return f"a frame {off:.3f} s off a constant rate"
   gap = np.diff(np.append(keys, end)).max() if len(keys) else end
   return f"{gap:.1f} s without a key frame" if gap > _KEY_SECONDS + 1 / rate else ""
-
-
-def _size(frame: Any, aspect: Fraction) -> tuple[int, int]:
-  """Width and height on the screen."""
-  width, height = round(frame.width * aspect), frame.height
-  return (height, width) if round(frame.rotation / 90) % 2 else (width, height)
 
 
 def proxy_rate(rate: float | Fraction) -> Fraction:

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from tal_jax.annotation.media import Probe, part_of, proxy_rate
 from tal_jax.data.types import DataError
 from tal_jax.encoders import video as video_lib
@@ -91,16 +89,4 @@ def _samples(path: str | os.PathLike, rate: Fraction, size: list[int]) -> Iterat
   """The frame on the screen at each time k / rate, upright and of square pixels."""
   for shown, _ in video_lib.sampled(path, rate):
     if shown.frame is not None:
-      yield _upright(shown.frame, size)
-
-
-def _upright(frame: Any, size: list[int]) -> Any:
-  turns = round(frame.rotation / 90) % 4
-  if not turns:
-    return frame.reformat(*size, format="yuv420p", interpolation="BILINEAR",
-                          dst_color_range="MPEG")
-  width, height = size if turns == 2 else size[::-1]
-  image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
-  upright = np.ascontiguousarray(np.rot90(image, k=turns))
-  return video_lib.pyav().VideoFrame.from_ndarray(upright, format="rgb24").reformat(
-      format="yuv420p")
+      yield video_lib.upright(shown.frame, size)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -135,10 +135,7 @@ def decode(path: str | os.PathLike) -> Iterator[Shown]:
   time, length = None, Fraction(0)
   try:
     with av.open(f"file:{os.fspath(path)}") as container:  # a name with a colon is no protocol
-      stream = _video_stream(container)
-      if stream is None:
-        what = "has audio only" if container.streams.audio else "has no video stream"
-        raise VideoFault(f"{path} {what}")
+      stream = video_stream(path, container)
       stream.thread_type = "AUTO"
       aspect = Fraction(stream.sample_aspect_ratio or 1)
       usual = 1 / Fraction(stream.average_rate) if stream.average_rate else Fraction(1, 25)
@@ -179,11 +176,32 @@ def require_whole(path: str | os.PathLike, end: float, promised: float | None) -
                      "it was cut off")
 
 
-def _video_stream(container: Any) -> Any | None:
-  """The first stream of moving pictures; the cover of a piece of music is none."""
+def video_stream(path: str | os.PathLike, container: Any) -> Any:
+  """The first stream of moving pictures; VideoFault if there is none, as in music with a cover."""
   cover = pyav().stream.Disposition.attached_pic
-  return next((stream for stream in container.streams.video if not stream.disposition & cover),
-              None)
+  for stream in container.streams.video:
+    if not stream.disposition & cover:
+      return stream
+  what = "has audio only" if container.streams.audio else "has no video stream"
+  raise VideoFault(f"{path} {what}")
+
+
+def size_on_screen(frame: Any, aspect: Fraction) -> tuple[int, int]:
+  """Width and height in square pixels, upright."""
+  width, height = round(frame.width * aspect), frame.height
+  return (height, width) if round(frame.rotation / 90) % 2 else (width, height)
+
+
+def upright(frame: Any, size: Sequence[int]) -> Any:
+  """The frame in yuv420p, scaled to the (width, height) on the screen, its rotation applied."""
+  turns = round(frame.rotation / 90) % 4
+  if not turns:
+    return frame.reformat(*size, format="yuv420p", interpolation="BILINEAR",
+                          dst_color_range="MPEG")
+  width, height = size if turns == 2 else size[::-1]
+  image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
+  turned = np.ascontiguousarray(np.rot90(image, k=turns))
+  return pyav().VideoFrame.from_ndarray(turned, format="rgb24").reformat(format="yuv420p")
 
 
 def _origin(container: Any, first: Fraction) -> Fraction:

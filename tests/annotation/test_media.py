@@ -107,6 +107,9 @@ def test_faults(tmp_path):
   for name in ("empty.mp4", "text.mp4", "sound.wav", "cut.webm", "missing.mp4"):
     with pytest.raises(VideoFault, match=name):
       media.probe(tmp_path / name)
+  cover = draw_sound(tmp_path / "cover.mp3")  # its picture is no video
+  with pytest.raises(VideoFault, match="has audio only"):
+    media.probe(cover)
 
 
 def test_a_proxy_is_whole_or_not_there(tmp_path, monkeypatch):
