@@ -156,7 +156,7 @@ def decode(path: str | os.PathLike) -> Iterator[Shown]:
         time = next_time
         length = frame.duration * frame.time_base if frame.duration else usual
         yield Shown(frame, aspect, time)
-      promised = _promised_duration(container, stream)
+      promised = _promised_duration(container, stream, origin or Fraction(0))
   except (av.error.FFmpegError, OSError) as error:
     where = "cannot be opened" if time is None else f"is damaged after {float(time):.1f} s"
     raise VideoFault(f"{path} {where} ({error.strerror}): is the file complete, and a video?"
@@ -211,12 +211,13 @@ def _origin(container: Any, first: Fraction) -> Fraction:
   return min(first, max(Fraction(container.start_time, 1_000_000), Fraction(0)))
 
 
-def _promised_duration(container: Any, stream: Any) -> float | None:
+def _promised_duration(container: Any, stream: Any, origin: Fraction) -> float | None:
   """Seconds of video by the file's header, if it tells; of the whole only where no audio is."""
   if stream.duration:
     return float(stream.duration * stream.time_base)
   if container.duration and not container.streams.audio:
-    return container.duration / 1e6
+    # Matroska's may be the last timestamp, which counts the time before the first one, too.
+    return container.duration / 1e6 - float(origin)
   return None
 
 

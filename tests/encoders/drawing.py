@@ -53,6 +53,17 @@ def draw_sound(path, seconds=1.0):
   return path
 
 
+def turn_clockwise(path, height):
+  """Writes a display matrix of 90 degrees into an MP4 whose frames are `height` pixels high."""
+  content = bytearray(path.read_bytes())
+  matrix = content.index(b"tkhd") + 4 + 40  # version, times, id, duration, layer, volume
+  one = 0x10000
+  assert content[matrix:matrix + 4] == one.to_bytes(4, "big")
+  for place, value in enumerate((0, one, 0, -one, 0, 0, height * one, 0, 0x40000000)):
+    content[matrix + 4 * place:matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
+  path.write_bytes(content)
+
+
 def _mux_silence(av, container, stream, seconds):
   frame = av.AudioFrame.from_ndarray(np.zeros((1, int(8000 * seconds) or 1), np.int16),
                                      format="s16", layout="mono")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tal_jax.data.types import DataError, TimeGrid
 from tal_jax.encoders.video import VideoFault, windows
 from tal_jax.encoders.video_files import find_videos, starts_as_media
-from tests.encoders.drawing import draw, draw_sound, levels
+from tests.encoders.drawing import draw, draw_sound, levels, turn_clockwise
 
 
 def read(path, fps, stride=1, window=1, *, resize=32, size=32, batch=4):
@@ -74,6 +74,17 @@ def test_each_sample_is_the_frame_on_the_screen(tmp_path_factory, gaps, fps):
 def test_a_late_first_frame_does_not_shift_time(tmp_path):
   path = draw(tmp_path / "a.mkv", [0.4, 0.5, 0.6], audio=True)
   assert shown(path, 10)[:7] == [0, 0, 0, 0, 0, 1, 2]
+
+
+def test_a_timeline_that_starts_late_is_no_fault(tmp_path):
+  """Matroska's header then tells the last timestamp, 7 s, as the duration of 2 s of video."""
+  path = draw(tmp_path / "a.mkv", 5 + np.arange(20) / 10)
+  images, duration = read(path, 10)
+  assert levels(images[:, 0]).tolist() == list(range(20))
+  assert duration == pytest.approx(2.0, abs=2e-3)
+  path.write_bytes(path.read_bytes()[:-path.stat().st_size // 4 * 3])
+  with pytest.raises(VideoFault, match="cut off|damaged after"):
+    read(path, 10)
 
 
 def test_windows(tmp_path):
@@ -157,13 +168,7 @@ def test_rotation_of_a_telephone(tmp_path):
   image[:, :32] = 255
   path = draw(tmp_path / "a.mp4", [0.0, 0.1], size=(64, 32), images=[image] * 2, codec="mpeg4",
               pixels="yuv420p", ticks=10)
-  content = bytearray(path.read_bytes())
-  matrix = content.index(b"tkhd") + 4 + 40  # version, times, id, duration, layer, volume
-  one = 0x10000
-  assert content[matrix:matrix + 4] == one.to_bytes(4, "big")
-  for place, value in enumerate((0, one, 0, -one, 0, 0, 32 * one, 0, 0x40000000)):
-    content[matrix + 4 * place:matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
-  path.write_bytes(content)
+  turn_clockwise(path, 32)
   frame = read(path, 10, resize=32, size=32)[0][0, 0]
   assert frame[4].mean() > 240 and frame[-4].mean() < 15
 
