@@ -1,8 +1,8 @@
 """Cuts a long recording into clips, each a video of its own that starts at 0 s.
 
 Frames are decoded and encoded again, since a copy of the stream could only be cut at its key
-frames, seconds off. Sound is left out. PyAV (extra `video`) does both; it is imported where it is
-used.
+frames, seconds off. They are upright and of square pixels, as on the screen; sound is left out.
+PyAV (extra `video`) does both; it is imported where it is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from tal_jax.data.types import DataError
-from tal_jax.encoders.video import pyav
+from tal_jax.encoders.video import Shown, decode, pyav, size_on_screen, upright
 
 _CODECS = (("libx264", {"crf": "18"}), ("mpeg4", {"qscale": "3"}))  # the first that there is
 _TIME_BASE = Fraction(1, 90_000)
@@ -27,14 +27,15 @@ def cut(path: str | os.PathLike, times: Sequence[float],
 
   Args:
     path: the video.
-    times: seconds, ascending and within the video.
+    times: seconds from the video's start, ascending and within it.
     folder: of the clips NAME_0.mp4, NAME_1.mp4 and so on; made if it does not exist.
 
   Returns:
     The paths of the clips, in order.
 
   Raises:
-    DataError: no such file, no video in it, times that leave a clip without a frame, or no PyAV.
+    DataError: no such file, no video in it, one that is damaged or cut off, times that leave a clip
+      without a frame, or no PyAV.
   """
   av = pyav()
   path, folder = pathlib.Path(path), pathlib.Path(folder)
@@ -48,19 +49,17 @@ def cut(path: str | os.PathLike, times: Sequence[float],
   parts = [clip.with_name(clip.name + ".part") for clip in clips]
   writers = [_Writer(part) for part in parts]
   try:
-    with av.open(os.fspath(path)) as source:
-      if not source.streams.video:
-        raise DataError(f"{path} has no video stream.")
-      for frame in source.decode(source.streams.video[0]):
-        i = sum(frame.time >= time for time in times)
-        writers[i].write(frame, times[i - 1] if i else 0.0)
+    for shown in decode(path):
+      if shown.frame is not None:
+        i = sum(float(shown.start) >= time for time in times)
+        writers[i].write(shown, times[i - 1] if i else 0.0)
     counts = [writer.close() for writer in writers]
     if 0 in counts:
       raise DataError(f"{path}: clip {counts.index(0)} would have no frame; cut within the video.")
     for part, clip in zip(parts, clips, strict=True):
       part.replace(clip)
   except av.error.FFmpegError as error:
-    raise DataError(f"{path} cannot be decoded: {error}") from error
+    raise DataError(f"{path}: no clips can be written: {error}") from error
   finally:
     for part in parts:
       part.unlink(missing_ok=True)
@@ -73,17 +72,22 @@ class _Writer:
   def __init__(self, path: pathlib.Path):
     self.path, self.container, self.stream, self.count = path, None, None, 0
 
-  def write(self, frame, start: float) -> None:
+  def write(self, shown: Shown, start: float) -> None:
+    frame = shown.frame
     if self.container is None:
-      self.container = pyav().open(os.fspath(self.path), "w", format="mp4")
+      self.container = pyav().open(f"file:{self.path}", "w", format="mp4")
       codec, options = next(item for item in _CODECS if item[0] in pyav().codecs_available)
       self.stream = self.container.add_stream(codec, options=options)
       # Even sizes, as 4:2:0 needs them; at most one row or column is scaled away.
-      self.stream.width, self.stream.height = frame.width // 2 * 2, frame.height // 2 * 2
+      self.stream.width, self.stream.height = (
+          max(2, side // 2 * 2) for side in size_on_screen(frame, shown.aspect))
       self.stream.pix_fmt = "yuv420p"
       self.stream.time_base = self.stream.codec_context.time_base = _TIME_BASE
-    copy = frame.reformat(self.stream.width, self.stream.height, "yuv420p")
-    copy.pts, copy.time_base = round((frame.time - start) / _TIME_BASE), _TIME_BASE
+    copy = upright(frame, (self.stream.width, self.stream.height))
+    if not self.count:  # else readers guess the matrix of the colours
+      self.stream.codec_context.color_range = copy.color_range
+      self.stream.codec_context.colorspace = copy.colorspace
+    copy.pts, copy.time_base = round((shown.start - Fraction(start)) / _TIME_BASE), _TIME_BASE
     copy.pict_type = 0  # the encoder chooses its own key frames
     self.count += 1
     self.container.mux(self.stream.encode(copy))
