@@ -14,7 +14,7 @@ from tal_jax.data.features import FeatureStore, unused
 from tal_jax.data.problems import Extent, Problem
 from tal_jax.data.types import Annotations, DataError, VideoAnnotation
 
-_SPAN_TOLERANCE = 0.2  # share of the duration by which the rows may be too short or too long
+_SPAN_TOLERANCE = 0.1  # share of the duration by which the rows may be too short or too long
 _ZERO_SHARE = 0.1  # of the rows, from which zeros are reported
 
 

@@ -227,6 +227,16 @@ def test_wrong_fps(tmp_path, fps, stride, fitting):
   assert not report(fitting).problems
 
 
+def test_wrong_fps_of_some_videos(tmp_path):
+  """Half of the videos have 30 frames a second, not 25: no one rate fits, each is named."""
+  annotations = some(100.0, 25, [10, 60], count=8)
+  for i in range(8):
+    np.save(tmp_path / f"s{i}.npy", np.ones(((3000 if i % 2 else 2500) // 8 - 1, 3)))
+  report = judge(annotations, open_store(tmp_path, grids=time_grids(
+      annotations, fps=None, stride=8, window=16)))
+  assert found(report) == [("features do not span the video", f"s{i}") for i in (1, 3, 5, 7)]
+
+
 def test_durations_in_frames_are_seen_in_the_features(tmp_path):
   annotations = from_videos(VideoAnnotation(f"s{i}", "t", 25 * d, np.array([[1.0, 50.0 * 25]]),
                                             ("x",)) for i, d in enumerate([60.0, 100.0, 75.0]))
