@@ -69,8 +69,8 @@ INSTRUCTIONS = f"""Put into manual_dir, or name with the build's settings:
   activitynet13  {' or '.join(LAYOUTS['activitynet13'].annotations)}; features (a folder or an HDF5
                  file); proposals if there are any
   thumos14       {' or '.join(LAYOUTS['thumos14'].annotations)}; features; proposals if any
-  hapt           "HAPT Data Set.zip" of the UCI repository ("Smartphone-Based Recognition of Human
-                 Activities and Postural Transitions"), as downloaded or unpacked
+  hapt           the archive of the UCI repository, "smartphone+based+recognition+of+human+
+                 activities+and+postural+transitions.zip" or "HAPT Data Set.zip", or its folder
   custom         {' or '.join(LAYOUTS['custom'].annotations)}; features; proposals if any"""
 
 

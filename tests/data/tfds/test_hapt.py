@@ -84,6 +84,12 @@ def test_the_unpacked_folder_serves_as_well(tmp_path, prefix):
   np.testing.assert_array_equal(*(x.features("exp02_user22_00").values for x in (packed, unpacked)))
 
 
+@pytest.mark.parametrize("name", lib.ARCHIVES)
+def test_both_names_of_the_archive(tmp_path, name):
+  (archive(tmp_path) / "HAPT Data Set.zip").rename(tmp_path / name)
+  assert len(lib.load(tmp_path).annotations.videos) == 3
+
+
 @pytest.mark.parametrize(("changes", "message"), [
     ({"leave_out": "activity_labels.txt"}, "has no activity_labels.txt"),
     ({"leave_out": "RawData/gyro_exp02_user22.txt"}, "gyro_exp02_user22.txt"),
