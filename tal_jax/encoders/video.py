@@ -24,9 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data.types import DataError, TimeGrid
+from tal_jax.encoders.timestamps import stamped
 
 ROUNDING = Fraction(1, 1000)  # seconds
 _MAX_GAP = 600  # seconds between two frames; beyond it the timestamps are broken
+_MAX_BACK = 1  # seconds; so far the next frame may be before, and is shown at once
 _MAX_ASPECT = 20
 _TRUNCATED = 1.0, 0.02  # seconds, part of the duration that may be missing at the end
 
@@ -140,19 +142,20 @@ def decode(path: str | os.PathLike) -> Iterator[Shown]:
       aspect = Fraction(stream.sample_aspect_ratio or 1)
       usual = 1 / Fraction(stream.average_rate) if stream.average_rate else Fraction(1, 25)
       origin = None
-      for frame in container.decode(stream):
-        if frame.pts is not None:
-          stamp = frame.pts * frame.time_base
+      for frame, stamp in stamped(container.decode(stream)):
+        if stamp is not None:
           if origin is None:
             origin = _origin(container, stamp)
           next_time = stamp - origin
         else:  # a bare stream without timestamps
           next_time = Fraction(0) if time is None else time + usual
-        if time is not None and next_time - time > _MAX_GAP:
-          raise VideoFault(f"{path}: the timestamps jump from {float(time):.1f} s to "
-                           f"{float(next_time):.1f} s")
-        if time is not None and next_time > time:
-          usual = next_time - time
+        if time is not None:
+          if not -_MAX_BACK <= next_time - time <= _MAX_GAP:
+            raise VideoFault(f"{path}: the timestamps jump from {float(time):.1f} s to "
+                             f"{float(next_time):.1f} s")
+          if next_time > time:
+            usual = next_time - time
+          next_time = max(next_time, time)
         time = next_time
         length = frame.duration * frame.time_base if frame.duration else usual
         yield Shown(frame, aspect, time)

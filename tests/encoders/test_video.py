@@ -204,6 +204,42 @@ def test_timestamps_that_jump(tmp_path):
     read(path, 10)
 
 
+def test_timestamps_that_go_back(tmp_path):
+  """Two transport streams, one behind the other."""
+  path = draw(tmp_path / "a.ts", np.arange(60) / 25, codec="mpeg2video", pixels="yuv420p", ticks=25)
+  path.write_bytes(path.read_bytes() * 2)
+  with pytest.raises(VideoFault, match=r"jump from 2\.\d s to "):
+    read(path, 10)
+
+
+def test_timestamps_of_storage(tmp_path):
+  """Packets of a stream with B-frames in the order of storage, as VLC writes them."""
+  av = pytest.importorskip("av")
+  count = 30
+  with av.open(str(tmp_path / "a.mp4"), "w") as container:
+    stream = container.add_stream("libx264", rate=10, options={"bf": "3", "b-adapt": "0"})
+    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+    for index in range(count):
+      frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 8 * index, np.uint8), format="rgb24")
+      frame.pts = index
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  with (av.open(str(tmp_path / "a.mp4")) as source,
+        av.open(str(tmp_path / "b.mp4"), "w") as container):
+    stream = container.add_stream_from_template(source.streams.video[0])
+    packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+    first = packets[0].dts
+    for packet in packets:
+      packet.stream, packet.dts = stream, packet.dts - first
+      packet.pts = packet.dts
+      container.mux(packet)
+  assert shown(tmp_path / "a.mp4", 10) == list(range(count))
+  with av.open(str(tmp_path / "b.mp4")) as source:
+    stamps = [frame.pts for frame in source.decode(video=0)]
+  assert stamps != sorted(stamps)
+  assert shown(tmp_path / "b.mp4", 10) == list(range(count))
+
+
 def test_memory_does_not_grow_with_the_video(tmp_path):
   def peak(num_frames):
     path = draw(tmp_path / f"{num_frames}.mkv", np.arange(num_frames) / 25, size=(32, 32))
