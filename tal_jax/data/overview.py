@@ -9,6 +9,7 @@ first in a file without scores.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -91,8 +92,9 @@ def _row(name: str, videos: Sequence[VideoAnnotation], extents: Mapping[str, Ext
 
 def _features(extents: Sequence[Extent]) -> dict[str, Any]:
   rates = [x.grid.fps / x.grid.stride for x in extents if x.grid is not None]
+  widths = Counter(x.width for x in extents).most_common(1)  # the others are named as problems
   return {"videos_with_features": len(extents),
-          "feature_width": max((x.width for x in extents), default=None),
+          "feature_width": widths[0][0] if widths else None,
           "features_per_second": float(np.median(rates)) if rates else None,
           "features_per_second_range": [min(rates), max(rates)] if rates else None}
 

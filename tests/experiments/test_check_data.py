@@ -112,6 +112,13 @@ def test_every_problem_by_file_and_id(config, tmp_path):
   assert text.count("To mend: ") == len({kind for kind, _ in expected})
 
 
+def test_the_width_is_that_of_most_videos(config, tmp_path):
+  np.save(tmp_path / "features" / "t3.npy", np.ones((3, 40)))  # transposed
+  result = check_data.run(config, tmp_path / "out")
+  assert [row["feature_width"] for row in result.rows] == [3, 3, 3]
+  assert result.content["counts"]["wrong width"] == 1
+
+
 class Page(html.parser.HTMLParser):
   """Checks that every tag is closed in order; counts the tags."""
 
