@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.benchmarks import data, svm_peers
 from experiments.benchmarks.timing import matrix_rates, peak_mib, spread, timed
-from tal_jax.models import svm
+from tal_jax.models import svm, svm_screening
 
 _FULL = ({"n": 10_000, "d": 2048, "normalize": "l2"}, {"n": 20_000, "d": 64, "normalize": "l2"})
 # Tight enough for an objective no worse than LinearSVC's, up to 1e-5 of it.
@@ -54,9 +54,10 @@ def measure(case: dict[str, Any]) -> list[dict[str, Any]]:
   ours = _rates(seconds, b)
   peak = peak_mib()
   params, info = jax.tree.map(np.asarray, (params, info))
-  # One product of the shared rows for the margins and one for the gradient certify a solution:
-  # each step does at least that.
-  flops = 4.0 * n * d * float(np.maximum(info.num_iters, 1).mean())
+  # One product of the rows for the margins and one for the gradient: of all of them to certify a
+  # solution, and of those that stay in each step.
+  kept = svm_screening.num_kept(n) if svm_screening.pays(n, d, loss) else n
+  flops = 4.0 * d * (n + kept * float(info.num_iters.mean()))
   rates = matrix_rates(case["matrix"])
   row = {
       "case": f"{loss}, n = {n:,}, d = {d:,}, m = {m}, b = {b}, {case['normalize']}, C = {c:g}",

@@ -46,6 +46,11 @@ def pays(num_rows: int, dim: int, loss: str) -> bool:
   return num_rows >= max(_FEWEST, _PER_DIMENSION * dim)
 
 
+def num_kept(num_rows: int) -> int:
+  """k."""
+  return -(-num_rows // _SHARE)
+
+
 def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Screened:
   """Chooses the rows that stay, and folds the others.
 
@@ -58,7 +63,7 @@ def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Scree
   n = rows.x.shape[0]
   u = 1.0 - forward(rows, theta)[0]
   real = rows.real[0] > 0
-  kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), -(-n // _SHARE))[1]
+  kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), num_kept(n))[1]
   folded = (u > 0) & real & jnp.ones(n, bool).at[kept].set(False)
   violation = jnp.where(folded, u, 0.0)
   if loss == "hinge":
