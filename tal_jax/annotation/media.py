@@ -70,8 +70,7 @@ def probe(path: str | os.PathLike) -> Probe:
       if container.start_time is not None:  # as `encoders.video` counts time 0
         offset = min(offset, max(container.start_time / 1e6, 0.0))
       stamps = stamps - offset
-      if rate is None or not _RATES[0] / 100 < rate < 1000:
-        rate = (len(stamps) - 1) / (stamps[-1] - stamps[0]) if len(stamps) > 1 else 25
+      rate = _rate(stamps, rate)
       end = round(float(stamps[-1] + (packets[-1][1] * unit or 1 / float(rate))), 6)
       video_lib.require_whole(path, end, stream.duration and stream.duration * unit)
       keys = stamps[[key for _, _, key in packets]]
@@ -148,9 +147,31 @@ def _shape(frame: Any, stream: Any) -> str:
   return f"turned by {frame.rotation} degrees" if round(frame.rotation / 90) % 4 else ""
 
 
+def _rate(stamps: np.ndarray, told: Fraction | None) -> float | Fraction:
+  """Frames per second: what the file tells, or what the times [n] of the frames do.
+
+  What a file tells is the mean over its length, in which a last frame that is cut short has a small
+  share: frames 0.1 s apart would pass for 10.02 a second, and for one of no constant rate.
+  """
+  if told is not None and not _RATES[0] / 100 < told < 1000:
+    told = None
+  if len(stamps) < 2:
+    return told or 25
+  spaced = (len(stamps) - 1) / (stamps[-1] - stamps[0])
+  whole = Fraction(spaced).limit_denominator(1001)
+  if told is None or _off(stamps, float(told)) > _JITTER >= _off(stamps, float(whole)):
+    return whole or spaced
+  return told
+
+
+def _off(stamps: np.ndarray, rate: float) -> float:
+  """Seconds by which frames are off a constant rate, at most."""
+  return np.inf if not rate else np.abs(stamps - np.arange(len(stamps)) / rate).max()
+
+
 def _timing(stamps: np.ndarray, keys: np.ndarray, end: float, rate: float) -> str:
   """Obstacles in the times of the frames [n] and key frames, ascending seconds."""
-  off = np.abs(stamps - np.arange(len(stamps)) / rate).max()
+  off = _off(stamps, rate)
   if stamps[0] > _JITTER:
     return f"the first frame at {stamps[0]:.3f} s"
   if off > _JITTER:

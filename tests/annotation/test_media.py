@@ -10,6 +10,7 @@ import pytest
 
 from tal_jax.annotation import media, proxies
 from tal_jax.data.types import TimeGrid
+from tal_jax.encoders import clips
 from tal_jax.encoders.video import VideoFault, windows
 from tests.annotation import drawn_videos
 from tests.encoders.drawing import draw, draw_sound, levels
@@ -172,3 +173,11 @@ def test_drawn_videos_can_be_played_and_stepped(tmp_path):
   drawn_videos.write(drawing, tmp_path / "a.mp4")
   looked_at = media.probe(tmp_path / "a.mp4")
   assert looked_at == media.Probe(drawing.duration, 10.0, len(drawing.frames), 64, 64, "")
+
+
+def test_the_rate_is_that_of_the_frames(tmp_path):
+  """A clip's last frame is cut short, and the mean over the clip is no frame's rate."""
+  path = draw(tmp_path / "long.mp4", np.arange(35) / 10, codec="libx264", pixels="yuv420p",
+              ticks=10)
+  for clip, count in zip(clips.cut(path, [1.7], tmp_path / "clips"), (17, 18), strict=True):
+    assert media.probe(clip) == media.Probe(count / 10, 10.0, count, 64, 48, "")
