@@ -90,7 +90,7 @@ def _serving(config: ConfigDict, campaign: Campaign, setup: annotate_setup.Setup
   app = server.build_app(
       campaign, title=options.title, origin=options.address or None,
       suggestions=options.suggestions, examples=examples,
-      finished=lambda: loop.is_finished(campaign),
+      finished=lambda: loop.is_finished(campaign), by_link_only=options.oracle == "local",
       crowd_origins=mturk_entry.SUBMIT_TO if options.oracle == "mturk" else ())
   with server.running(app, options.host, options.port) as url:
     oracle = oracles.make(options.oracle, campaign, _settings(config, url), folder)

@@ -163,7 +163,7 @@ class CampaignOut(_Out):
   rounds: list[Round]
   queue: Queue
   stalled: Annotated[list[StalledTask], Meta(description=(
-      "open tasks that no worker with a valid link may take; at most 100"))]
+      "open tasks that no annotator with a valid link may take; at most 100"))]
   workers: list[WorkerOut]
   spend: SpendOut
   curve: list[CurvePoint]

@@ -42,6 +42,7 @@ class Site(NamedTuple):
   suggestions: bool  # whether annotators see the model's detections
   examples: Mapping[str, Example]  # by class
   finished: Callable[[], bool]  # no more rounds will come
+  by_link_only: bool  # whether nobody answers but annotators with a link
 
 
 class Call(NamedTuple):

@@ -37,8 +37,11 @@ def overview(call: Call) -> CampaignOut:
   now = call.campaign.clock()
   with call.campaign.store.read() as db:
     workers = _workers(db, call, now)
-    able = [w.id for w in workers if w.state in ("qualifying", "working")]
-    stalled = db.execute(_STALLED, {"able": str(able), "most": _MOST_STALLED})
+    # Operators may answer, too, but it is they who are told that a task waits.
+    able = [w.id for w in workers
+            if w.role == "annotator" and w.state in (standing.QUALIFYING, standing.WORKING)]
+    stalled = db.execute(_STALLED, {"able": str(able), "most": _MOST_STALLED}
+                         ) if call.site.by_link_only else ()
     return CampaignOut(
         title=call.site.title,
         classes=[row[0] for row in db.execute("SELECT name FROM classes ORDER BY name")],

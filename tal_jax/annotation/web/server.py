@@ -46,7 +46,7 @@ _STOP_SECONDS = 5  # for requests under way, when the server is told to stop
 
 def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
               suggestions: bool = False, examples: Mapping[str, Mapping[str, Any]] | None = None,
-              finished: Callable[[], bool] = lambda: False,
+              finished: Callable[[], bool] = lambda: False, by_link_only: bool = True,
               crowd_origins: Sequence[str] = ()) -> Starlette:
   """The application of one campaign.
 
@@ -59,6 +59,8 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
     examples: class -> {"text", "segments", "duration"}, what an instance looks like; the last two
       may be missing.
     finished: whether no more rounds will come, asked when a worker finds no task.
+    by_link_only: whether nobody answers but annotators with a link, so that a task which none of
+      them may take waits for the operator.
     crowd_origins: origins of a crowd whose workers come through /mturk, to which its page may
       hand the task back; none: there is no such page.
 
@@ -79,7 +81,7 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
     raise DataError(f"an example is {{text, segments, duration}}: {error}") from error
   origin = origin and _origin(origin)
   site = operations.Site(campaign, tickets.signing_key(campaign.store), title,
-                              suggestions, read, finished)
+                              suggestions, read, finished, by_link_only)
   description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
   routes = [
       Route("/", lambda _: media.page("annotate.html"), methods=["GET"]),
