@@ -6,10 +6,13 @@ Of several processes only the writer talks (`devices.is_writer`).
 from __future__ import annotations
 
 import sys
+import time
 
 from tqdm import tqdm
 
 from tal_jax import devices
+
+_REDRAW_SECONDS = 0.5  # at least from one to the next
 
 
 class Reporter:
@@ -17,8 +20,9 @@ class Reporter:
 
   def __init__(self, desc: str, *, counts_steps: bool = True):
     self._talks = devices.is_writer()
-    self.bar = tqdm(desc=desc, unit="step", dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
-                    disable=not self._talks,
+    self._drawn = 0.0
+    self.bar = tqdm(desc=desc, unit="step", dynamic_ncols=True, smoothing=0.1,
+                    mininterval=_REDRAW_SECONDS, disable=not self._talks,
                     bar_format=None if counts_steps else "{desc}: {elapsed}{postfix}")
 
   def say(self, text: str) -> None:
@@ -33,7 +37,9 @@ class Reporter:
   def working(self, what: str, done: int, total: int) -> None:
     """Progress inside a step, e.g. of loading videos."""
     self.bar.set_postfix_str(f"{what} {done}/{total}", refresh=False)
-    self.bar.update(0)  # redraws, no more often than mininterval
+    if time.monotonic() - self._drawn >= _REDRAW_SECONDS:
+      self.bar.refresh()  # not update(0), which after a first step redraws no more
+      self._drawn = time.monotonic()
 
   def step(self, text: str) -> None:
     self.bar.set_postfix_str(text, refresh=False)
