@@ -516,6 +516,20 @@ def test_an_open_task_is_taken_out_of_the_queue_and_decided(tmp_path, counted, o
     expect(page.locator(".facts")).to_contain_text("the action is not here")
 
 
+def test_the_overview_says_who_is_at_work(tmp_path, counted, open_page):
+  made, tokens = serving.sample_campaign(tmp_path, video_path=counted, num_videos=1, annotators=1)
+  with made.store, serving.running(server.build_app(made, title="Whose turn")) as url:
+    page = open_page(f"{url}/campaign#{tokens['operator']}")
+    expect(page.get_by_text("The tasks are with the annotators.")).to_be_visible()
+    annotator = open_page(f"{url}/#{tokens['annotator']}")
+    at_frame(annotator, 25)
+    press(annotator, "n", "Control+Enter")
+    expect(annotator.locator(".progress")).to_contain_text("1 answered")
+    expect(page.get_by_text("The learner is at work.")).to_be_visible()
+    campaign.mark_trained(made, 0)
+    expect(page.get_by_text("All rounds so far are trained.")).to_be_visible()
+
+
 AUDIT = (pathlib.Path(__file__).parent / "page_audit.js").read_text("utf-8")
 
 

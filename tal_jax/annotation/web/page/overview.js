@@ -130,7 +130,7 @@ export class Overview {
     this.#drawAttention(data);
   }
 
-  #drawAttention({queue, stalled}) {
+  #drawAttention({queue, stalled, rounds}) {
     const {go} = this.world;
     put(
       this.attention,
@@ -174,10 +174,18 @@ export class Overview {
         : null,
       queue.disputed || stalled.length
         ? null
-        : h('p', {class: 'muted', text: 'Nothing. Annotators are at work.'}),
+        : h('p', {class: 'muted', text: `Nothing. ${AT_WORK[rounds.at(-1)?.state ?? '']}`}),
     );
   }
 }
+
+/** By the state of the last round: who is at work when nobody waits for the operator. */
+const AT_WORK = {
+  '': 'The first round is being made ready.',
+  open: 'The tasks are with the annotators.',
+  complete: 'The learner is at work.',
+  trained: 'All rounds so far are trained.',
+};
 
 /** Mean over the rounds, weighted by their tasks. */
 function agreementOf(rounds) {
