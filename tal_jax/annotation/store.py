@@ -14,6 +14,7 @@ import pathlib
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Store:
                       "and may be written?") from error
     try:
       self._db.row_factory = sqlite3.Row
-      self._db.execute("PRAGMA journal_mode = WAL")
+      _use_wal(self._db)
       self._db.execute("PRAGMA synchronous = FULL")
       self._db.execute("PRAGMA foreign_keys = ON")
       schema.migrate(self._db, migrations)
@@ -92,6 +93,19 @@ class Store:
 
   def __exit__(self, *_: object) -> None:
     self.close()
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+  """Switches to WAL, and waits for another process that does so: SQLite itself does not."""
+  deadline = time.monotonic() + _BUSY_SECONDS
+  while True:
+    try:
+      db.execute("PRAGMA journal_mode = WAL")
+      return
+    except sqlite3.OperationalError as error:
+      if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+        raise
+      time.sleep(0.01)
 
 
 def signing_key(db: sqlite3.Connection, name: str) -> bytes:

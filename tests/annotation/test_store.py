@@ -1,6 +1,8 @@
 """The database: durability settings, transactions, snapshots, the log, migrations."""
 
+import contextlib
 import sqlite3
+import threading
 
 import pytest
 
@@ -90,3 +92,16 @@ def test_what_cannot_be_opened_is_said(tmp_path):
   (tmp_path / "text.db").write_text("not a database, but long enough to be taken for one" * 50)
   with pytest.raises(DataError, match="cannot be used"):
     store.Store(tmp_path / "text.db")
+
+
+def test_another_process_makes_the_database_at_the_same_time(tmp_path):
+  """While it writes, SQLite refuses to switch to WAL, and does not wait."""
+  other = sqlite3.connect(tmp_path / "c.db", isolation_level=None, check_same_thread=False)
+  other.execute("BEGIN IMMEDIATE")
+  other.execute("CREATE TABLE theirs (id INTEGER)")
+  with contextlib.closing(other):
+    done = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    done.start()
+    with store.Store(tmp_path / "c.db") as opened, opened.read() as db:
+      assert schema.version(db) == len(schema.MIGRATIONS)
+    done.join()
