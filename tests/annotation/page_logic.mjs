@@ -391,6 +391,8 @@ test('link: tokens of links, of crowds, and none', () => {
 test('curve: an axis starts at 0, ends at or above the most, in few round steps', () => {
   assert.deepEqual(steps(30), [0, 10, 20, 30]);
   assert.deepEqual(steps(0.322), [0, 0.1, 0.2, 0.3, 0.4]);
+  assert.deepEqual(steps(2, true), [0, 1, 2]); // no half videos
+  assert.deepEqual(steps(12, true), [0, 5, 10, 15]);
   const draw = random(4);
   for (let i = 0; i < 500; i++) {
     const most = 10 ** (6 * draw() - 3);

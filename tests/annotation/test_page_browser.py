@@ -537,7 +537,8 @@ def test_readable_and_named_and_on_one_screen(tmp_path, counted, open_page):
   """By hand what audits of accessibility look for: names, contrast, order, room."""
   made, tokens = grown_campaign(tmp_path, counted)
   app = server.build_app(made, title="Audit", suggestions=True,
-                         examples={"jump": {"text": "One.", "segments": [[1, 2]], "duration": 4.0}})
+                         examples={"jump": {"text": "One. " * 20, "segments": [[1, 2]],
+                                            "duration": 4.0}})
   with made.store, serving.running(app) as url:
     page = open_page(f"{url}/#{tokens['annotator']}")
     expect(page.locator(".readout .frame")).to_contain_text("frame")
@@ -545,6 +546,8 @@ def test_readable_and_named_and_on_one_screen(tmp_path, counted, open_page):
     expect(page.locator(".segment-table tbody tr")).to_have_count(2)
     saved(page)
     assert page.evaluate(AUDIT) == []
+    warning, comment = (page.locator(name).bounding_box() for name in (".warning", "#comment"))
+    assert warning["y"] + warning["height"] <= comment["y"]
     press(page, "?")
     assert page.evaluate(AUDIT) == []
     press(page, "Escape")

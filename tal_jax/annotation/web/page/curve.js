@@ -6,13 +6,20 @@ import {h, put, s} from './dom.js';
 import {fixed} from './format.js';
 
 const [WIDTH, HEIGHT] = [560, 250];
+const PARTS = 5; // of an axis, at most
 const [LEFT, RIGHT, TOP, BOTTOM] = [46, 14, 12, 40];
 
-/** Rounded steps of an axis from 0. @returns {number[]} the last is not below `most` */
-export function steps(most, parts = 5) {
-  const raw = Math.max(most, 1e-9) / parts;
+/**
+ * Rounded steps of an axis from 0; `whole`: of something that is counted.
+ *
+ * @returns {number[]} the last is not below `most`
+ */
+export function steps(most, whole = false) {
+  const raw = Math.max(most / PARTS, whole ? 1 : 1e-10);
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= raw * (1 - 1e-9));
+  const step = [1, 2, 2.5, 5, 10]
+    .map((m) => m * power)
+    .find((m) => m >= raw * (1 - 1e-9) && !(whole && m % 1));
   const number = Math.ceil(most / step - 1e-9);
   return Array.from({length: Math.max(number, 1) + 1}, (_, i) =>
     Number((i * step).toPrecision(12)),
@@ -44,7 +51,7 @@ export function drawCurve(host, points) {
     );
     return;
   }
-  const xs = steps(Math.max(...points.map((p) => p.num_labeled)));
+  const xs = steps(Math.max(...points.map((p) => p.num_labeled)), true);
   const ys = steps(Math.max(...series.flatMap(({key, at}) => at.map((p) => p[key]))));
   const x = (v) => LEFT + ((WIDTH - LEFT - RIGHT) * v) / xs.at(-1);
   const y = (v) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * v) / ys.at(-1);
