@@ -31,7 +31,8 @@ A round is the learner's batch of one step. A task asks for all instances of one
   stays `open` for ever, has room for everybody, decides nothing and belongs to no round; its video
   is in no round. It alone may come back to who released it, while they have yet to qualify.
 - A worker is qualifying, working or stopped, which follows from their answers (`standing`). One
-  who is stopped gets no more tasks; what they answered and is undecided gets one more place.
+  who is stopped gets no more tasks; what they answered and is undecided gets one more place. An
+  operator may reinstate them.
 
 Every function is one transaction: when it returns, what it did is on the disk; when it raises,
 nothing happened. Here are the pool and the rounds; `leases`, `answers`, `decisions`, `gold`,

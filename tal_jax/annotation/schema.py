@@ -200,7 +200,13 @@ _LEARNER = (
 
 _SERVER = ("CREATE TABLE secrets (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT",)
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_CORE, _QUALITY + _MONEY + _LEARNER + _SERVER)
+# Workers whom an operator let work again: answers up to that one do not stop them any more.
+_REINSTATED = (
+    """CREATE TABLE reinstated (
+      worker_id INTEGER PRIMARY KEY REFERENCES workers (id),
+      assignment_id INTEGER NOT NULL) STRICT""",)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_CORE, _QUALITY + _MONEY + _LEARNER + _SERVER, _REINSTATED)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -18,7 +18,7 @@ CROWD = ("https://workersandbox.mturk.com",)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
   with sites.running(tmp_path_factory.mktemp("site"), suggestions=True, policy={
-      "annotators": 2, "max_annotators": 2}, examples={
+      "annotators": 2, "max_annotators": 2, "min_worker_f1": 0.5, "min_compared": 1}, examples={
       "jump": {"text": "Like this.", "segments": [[1, 2]]}}) as made:
     yield made
 
@@ -105,6 +105,8 @@ def test_good_requests_get_what_is_described(site, described):
     good(client, "GET", url, "/media/{ticket}")
   answer(ann, "a", [[1, 2]])
   answer(op, "b", [[50, 60.5]])
+  stopped = next(w["id"] for w in op.get("/api/campaign").json()["workers"] if w["name"] == "ann")
+  good(op, "POST", f"/api/workers/{stopped}/reinstate", "/api/workers/{id}/reinstate")
   good(ann, "POST", "/api/next")
   good(ann, "POST", "/api/tasks/2/release", "/api/tasks/{id}/release")
   good(op, "POST", "/api/tasks/1/adjudicate", "/api/tasks/{id}/adjudicate",

@@ -516,6 +516,25 @@ def test_an_open_task_is_taken_out_of_the_queue_and_decided(tmp_path, counted, o
     expect(page.locator(".facts")).to_contain_text("the action is not here")
 
 
+def test_a_stopped_worker_is_reinstated(tmp_path, counted, open_page, shoot):
+  made, tokens = serving.sample_campaign(tmp_path, video_path=counted, num_videos=1, annotators=2,
+                                         min_worker_f1=0.5, min_compared=1)
+  for name, segment in (("Amira", (0.0, 1.0)), ("Ben", (2.0, 3.0))):
+    person = campaigns.enrol(made, name)
+    answers.submit(made, person, leases.next_task(made, person).task_id, name, [segment])
+  with made.store, serving.running(server.build_app(made, title="Again")) as url:
+    page = open_page(f"{url}/campaign#{tokens['operator']}")
+    page.get_by_role("link", name="Annotators").click()
+    row = page.locator("tr", has_text="Amira")
+    expect(row.locator(".badge")).to_have_text("stopped")
+    shoot(page, "campaign-5-stopped")
+    assert page.evaluate(AUDIT) == []
+    page.get_by_role("button", name="Let Amira work again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Reinstate").click()
+    expect(row.locator(".badge")).to_have_text("working")
+    expect(page.locator("tr", has_text="Ben").locator(".badge")).to_have_text("stopped")
+
+
 def test_the_overview_says_who_is_at_work(tmp_path, counted, open_page):
   made, tokens = serving.sample_campaign(tmp_path, video_path=counted, num_videos=1, annotators=1)
   with made.store, serving.running(server.build_app(made, title="Whose turn")) as url:

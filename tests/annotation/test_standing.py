@@ -7,10 +7,10 @@ import pytest
 
 from tal_jax.annotation.answers import submit
 from tal_jax.annotation.campaign import Policy
-from tal_jax.annotation.errors import LeaseLost, RequestError
+from tal_jax.annotation.errors import Conflict, LeaseLost, RequestError
 from tal_jax.annotation.gold import add_gold
 from tal_jax.annotation.leases import expire, next_task, release, renew
-from tal_jax.annotation.standing import standing
+from tal_jax.annotation.standing import reinstate, standing
 from tests.annotation.campaigns import ask, check, enrol, select, state
 
 
@@ -215,3 +215,28 @@ def test_random_histories(make, seed):
   assert stopped and stopped <= set(workers[:3]), "only the careless should be stopped"
   assert left <= {LeaseLost}
   assert sum(state(made, "tasks", t) == "agreed" for t in tasks) >= 8
+
+
+def test_an_operator_lets_a_stopped_worker_work_again(make):
+  made = make(gold_before=1, gold_every=1, videos=6)
+  add_gold(made, [(f"v{i}", "jump", [(10, 20)]) for i in range(2)])
+  ask(made, videos=["v2", "v3", "v4"])
+  worker, operator = enrol(made, "ann"), enrol(made, "op", "operator")
+
+  def let():
+    with made.store.write() as db:
+      reinstate(db, made.policy, worker, operator_id=operator, now=made.clock())
+
+  with pytest.raises(Conflict, match="not stopped"):
+    let()
+  answer(made, worker, [(50, 60)])
+  assert stand(made, worker).state == "stopped" and next_task(made, worker) is None
+  let()
+  again = stand(made, worker)
+  assert (again.state, again.gold_done, again.gold_f1) == ("working", 1, 0.0)
+  answer(made, worker, [(50, 60)])  # the other gold task
+  assert stand(made, worker).state == "stopped"
+  let()
+  assert stand(made, worker).state == "working"
+  assert [row["worker_id"] for row in select(
+      made, "SELECT worker_id FROM events WHERE kind = 'workers.reinstated'")] == [operator] * 2

@@ -12,7 +12,7 @@ from tests.annotation import campaigns
 
 _TABLES = {"videos", "classes", "rounds", "tasks", "leases", "assignments", "drafts", "segments",
            "workers", "events", "gold", "scores", "budget", "payments", "payouts", "hits", "crowd",
-           "suggestions", "results", "secrets"}
+           "suggestions", "results", "secrets", "reinstated"}
 
 
 def test_settings_and_tables(tmp_path):

@@ -7,7 +7,7 @@ import pathlib
 import sqlite3
 import tempfile
 
-from tal_jax.annotation import decisions, exports, rows, workers
+from tal_jax.annotation import decisions, exports, rows, standing, workers
 from tal_jax.annotation.errors import Conflict
 from tal_jax.annotation.web import tasks
 from tal_jax.annotation.web.messages import (
@@ -104,6 +104,13 @@ def _revoke(call: Call) -> Done:
   return Done()
 
 
+def _reinstate(call: Call) -> Done:
+  with call.campaign.store.write() as db:
+    standing.reinstate(db, call.campaign.policy, call.path.id, operator_id=call.worker.id,
+                       now=call.campaign.clock())
+  return Done()
+
+
 def _export(call: Call) -> Attachment:
   kind = call.path.format
   name = f"{kind}.{'csv' if kind == 'csv' else 'json'}"
@@ -128,6 +135,8 @@ _OPERATIONS = (
               WorkerLink, body_type=WorkerIn),
     Operation("POST", "/api/workers/{id}/revoke", "Makes a worker's link void", _revoke, Done,
               path_type=ById, refusals=(409,)),
+    Operation("POST", "/api/workers/{id}/reinstate", "Lets a stopped worker work again", _reinstate,
+              Done, path_type=ById, refusals=(409,)),
     Operation("GET", "/api/export/{format}", "The data set so far, as a file", _export,
               tuple(dict.fromkeys(_MEDIA_TYPES.values())), path_type=ByFormat),
 )

@@ -22,6 +22,7 @@ export class Workers {
       {name: 'Gold', number: true, title: 'Tasks with a known answer that were passed on to them'},
       {name: 'Gold F1', number: true, title: 'Mean agreement with the known answers'},
       {name: 'Median time', number: true, title: 'From getting a task to the answer'},
+      {name: 'Work', hidden: true},
       {name: 'Link', hidden: true},
     ]);
     this.result = h('div', {class: 'invited', role: 'status'});
@@ -96,6 +97,16 @@ export class Workers {
         String(w.gold_done),
         fixed(w.gold_f1),
         span(w.seconds_median),
+        w.state === 'stopped'
+          ? h('button', {
+              type: 'button',
+              class: 'button small',
+              'data-key': `reinstate${w.id}`,
+              text: 'Reinstate',
+              'aria-label': `Let ${w.name} work again`,
+              on: {click: () => this.#reinstate(w)},
+            })
+          : '',
         w.state === 'revoked'
           ? ''
           : h('button', {
@@ -160,6 +171,24 @@ export class Workers {
       this.world.notices.show('Copied.', 'good');
     } catch {
       this.world.notices.show('The link is selected: copy it with Ctrl C.');
+    }
+  }
+
+  async #reinstate({id, name}) {
+    if (
+      !(await ask(
+        `Let ${name} work again?`,
+        'Their answers so far stay, but stop them no longer; those to come are judged as ever.',
+        'Reinstate',
+      ))
+    )
+      return;
+    try {
+      await this.world.api.post(`/api/workers/${id}/reinstate`);
+      this.world.notices.show(`${name} may work again.`, 'good');
+      await this.world.refresh();
+    } catch (error) {
+      this.world.notices.show(`Not reinstated: ${error.message}.`, 'bad');
     }
   }
 
