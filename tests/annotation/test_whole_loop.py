@@ -24,10 +24,10 @@ from tests.annotation.test_load import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKERS = ("ann", "bob", "cleo")
-VIDEOS, TESTING, FIRST, BATCH, ROUNDS = 60, 20, 8, 10, 5
+VIDEOS, TESTING, FIRST, BATCH, ROUNDS = 60, 20, 8, 7, 5
 LABELLED = FIRST + (ROUNDS - 1) * BATCH
 ANSWERS = LABELLED * len(WORKERS)
-MARGIN, SLACK = 0.3, 0.05  # mAP; see test_the_model_learns
+MARGIN = 0.25  # mAP; see test_the_model_learns
 
 
 @pytest.fixture(scope="module")
@@ -152,14 +152,15 @@ def test_the_data_set_is_what_the_workers_saw(undisturbed, files):
 
 
 def test_the_model_learns(undisturbed):
-  """From the first round to the last by far more than chance, and no round loses what is gained.
+  """Every round gains, and all of them together far more than chance.
 
-  Measured: 0.17, 0.21, 0.51, 0.68, 0.67. Not every round gains: with 38 videos the model is as good
-  as with all 60. Models of different first videos differ by some 0.05.
+  Measured, on all three stacks: 0.172, 0.218, 0.337, 0.427, 0.496. From some 38 videos on
+  the model is as good as with all 60, and no round would gain. Models of different first videos
+  differ by some 0.05.
   """
   curve = [row["map"] for row in undisturbed.rows()]
   assert curve[-1] > curve[0] + MARGIN, curve
-  assert min(np.diff(curve)) > -SLACK, curve
+  assert min(np.diff(curve)) > 0, curve
 
 
 def test_proxies_are_made_for_what_is_asked_for(undisturbed):
