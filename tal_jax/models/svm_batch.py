@@ -55,6 +55,7 @@ _SIGMA_GROWTH = 1.5  # with each set of new multipliers
 _PATIENCE = 6  # rounds without a clearly smaller gap, after which sigma shrinks
 _SIGMA_CUT = 0.1  # and by how much
 _MAX_STALLED = 14  # rounds without one: given up
+_MANY = 16  # rows per dimension
 
 
 class Preconditioner(NamedTuple):
@@ -162,10 +163,14 @@ def _round(problems, preconditioner, state: State, c, loss, tol, max_iters, leng
 
   first_core = core(u, state.multipliers, sigma)
 
+  # The squared hinge needs it once a round; the hinge, whose curvature has sigma in it, at every
+  # step, but for sets of so many rows that a candidate's own ones change little.
+  n, d = problems.a.shape
+  always = loss == "hinge" and n < _MANY * d
+
   def step(carry):
     k, now = carry
-    # The squared hinge needs it once a round; the hinge, whose curvature has sigma in it, always.
-    small = core(now.u, now.multipliers, now.sigma) if loss == "hinge" else first_core
+    small = core(now.u, now.multipliers, now.sigma) if always else first_core
     return k + 1, _step(problems, functools.partial(_apply, preconditioner, small), now, c, loss,
                         tol)
 
