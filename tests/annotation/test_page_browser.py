@@ -482,9 +482,9 @@ def test_campaign_page(tmp_path, data_dir, open_page, shoot):
     assert [row["source"] for row in final] == ["adjudication"] * 2
 
     page.get_by_role("link", name="Annotators").click()
-    page.get_by_label("Name").fill("dana@example.org")
+    page.get_by_label("Name", exact=True).fill("dana@example.org")
     press(page, "Enter")
-    link = page.get_by_label("Link of dana@example.org").input_value()
+    link = page.get_by_label("Link of dana@example.org", exact=True).input_value()
     shoot(page, "campaign-4-annotators")
     guest = open_page(link)
     expect(guest.get_by_role("heading", name="jump")).to_be_visible()
