@@ -1,7 +1,7 @@
 """Measures what is fast here, each item against its peer in the same run.
 
     python -m experiments.benchmark                        half a minute: checks that it runs
-    python -m experiments.benchmark --size=full [--output=F]     long: README, the hinge at C = 10
+    python -m experiments.benchmark --size=full [--output=F]     long: never timed as a whole
     python -m experiments.benchmark --only=retrain,evaluator
 
 Prints a table and, with --output, writes JSON: {"versions", "device", "host", "rows": [...]}. A row

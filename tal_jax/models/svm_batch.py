@@ -98,8 +98,8 @@ def solve(problems: Problems, preconditioner: Preconditioner, state: State, *, c
   that do not are together from the second on.
   """
 
-  def one_chunk(i, carry):
-    order, state, length = carry
+  def one_chunk(length, i, carry):
+    order, state = carry
     chosen = jax.lax.dynamic_slice_in_dim(order, i * chunk_size, chunk_size)
     part = problems._replace(own_a=problems.own_a[chosen], own_y=problems.own_y[chosen],
                              own_target=problems.own_target[chosen])
@@ -107,14 +107,15 @@ def solve(problems: Problems, preconditioner: Preconditioner, state: State, *, c
     shared = Preconditioner(preconditioner.half, preconditioner.v[chosen],
                             preconditioner.gram[chosen])
     local = _round(part, shared, local, c, loss, tol, max_iters, length)
-    return order, jax.tree.map(lambda whole, new: whole.at[chosen].set(new), state, local), length
+    return order, jax.tree.map(lambda whole, new: whole.at[chosen].set(new), state, local)
 
   def one_round(carry):
     state, length = carry
     left = (~state.done).sum()
     order = jnp.argsort(state.done, stable=True)
-    carry = jax.lax.fori_loop(0, -(-left // chunk_size), one_chunk, (order, state, length))
-    return carry[1], jnp.asarray(_ROUND_ITERS)
+    _, state = jax.lax.fori_loop(
+        0, -(-left // chunk_size), functools.partial(one_chunk, length), (order, state))
+    return state, jnp.asarray(_ROUND_ITERS)
 
   start = (state, jnp.asarray(0 if look_first else _ROUND_ITERS))
   return jax.lax.while_loop(lambda carry: ~carry[0].done.all(), one_round, start)[0]

@@ -36,6 +36,23 @@ def draw(path, times, *, size=(64, 48), images=None, codec="ffv1", pixels="bgr0"
   return path
 
 
+def draw_colour(path, levels, matrix, *, rate, count):
+  """Writes `count` frames of 64 x 64 pixels of one colour (Y, Cb, Cr) in the `matrix` named."""
+  av = pytest.importorskip("av")
+  with av.open(f"file:{path}", "w") as container:
+    stream = container.add_stream("mpeg2video", rate=rate)
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+    stream.codec_context.colorspace = av.video.reformatter.Colorspace[matrix].value
+    for index in range(count):
+      frame = av.VideoFrame(64, 64, "yuv420p")
+      for plane, level in zip(frame.planes, levels, strict=True):
+        plane.update(bytes([level]) * plane.buffer_size)
+      frame.pts = index
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  return path
+
+
 def draw_sound(path, seconds=1.0):
   """Writes a file that has audio only; an .mp3 with a picture as its cover."""
   av = pytest.importorskip("av")

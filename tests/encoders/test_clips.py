@@ -7,7 +7,7 @@ import pytest
 
 from tal_jax.data.types import DataError
 from tal_jax.encoders import clips
-from tests.encoders.drawing import draw, draw_sound, levels, turn_clockwise
+from tests.encoders.drawing import draw, draw_colour, draw_sound, levels, turn_clockwise
 
 av = pytest.importorskip("av")
 
@@ -91,18 +91,7 @@ def test_a_recording_that_was_cut_off(tmp_path):
 
 def test_colours_stay(tmp_path):
   """A recording in BT.709 gives the same red as its clips, which must name the matrix, too."""
-  path = tmp_path / "a.mp4"
-  with av.open(str(path), "w") as container:
-    stream = container.add_stream("mpeg2video", rate=10)
-    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-    stream.codec_context.colorspace = av.video.reformatter.Colorspace.ITU709.value
-    for index in range(4):
-      frame = av.VideoFrame(64, 64, "yuv420p")
-      for plane, level in zip(frame.planes, (100, 80, 200), strict=True):
-        plane.update(bytes([level]) * plane.buffer_size)
-      frame.pts = index
-      container.mux(stream.encode(frame))
-    container.mux(stream.encode())
+  path = draw_colour(tmp_path / "a.mp4", (100, 80, 200), "ITU709", rate=10, count=4)
   wanted = frames_of(path)[1][0].astype(int)
   for clip in clips.cut(path, [0.2], tmp_path / "clips"):
     assert np.abs(frames_of(clip)[1] - wanted).max() <= 4

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tal_jax.data.types import DataError, TimeGrid
 from tal_jax.encoders.video import VideoFault, windows
 from tal_jax.encoders.video_files import find_videos, starts_as_media
-from tests.encoders.drawing import draw, draw_sound, levels, turn_clockwise
+from tests.encoders.drawing import draw, draw_colour, draw_sound, levels, turn_clockwise
 
 
 def read(path, fps, stride=1, window=1, *, resize=32, size=32, batch=4):
@@ -141,19 +141,7 @@ def test_colours_and_orientation(tmp_path):
 @pytest.mark.parametrize(("matrix", "name"), [("ITU601", "bt601"), ("ITU709", "bt709")])
 def test_the_colour_matrix_of_the_stream_counts(tmp_path, matrix, name):
   """Y, Cb, Cr = 100, 80, 200 in the two standards, by their definitions."""
-  av = pytest.importorskip("av")
-  path = tmp_path / f"{name}.mp4"
-  with av.open(str(path), "w") as container:
-    stream = container.add_stream("mpeg2video", rate=25)
-    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-    stream.codec_context.colorspace = av.video.reformatter.Colorspace[matrix].value
-    for index in range(3):
-      frame = av.VideoFrame(64, 64, "yuv420p")
-      for plane, level in zip(frame.planes, (100, 80, 200), strict=True):
-        plane.update(bytes([level]) * plane.buffer_size)
-      frame.pts = index
-      container.mux(stream.encode(frame))
-    container.mux(stream.encode())
+  path = draw_colour(tmp_path / f"{name}.mp4", (100, 80, 200), matrix, rate=25, count=3)
   red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[name]
   luma, cb, cr = (100 - 16) / 219, (80 - 128) / 224, (200 - 128) / 224
   r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb

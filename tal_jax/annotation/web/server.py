@@ -81,7 +81,7 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
     raise DataError(f"an example is {{text, segments, duration}}: {error}") from error
   origin = origin and _origin(origin)
   site = operations.Site(campaign, tickets.signing_key(campaign.store), title,
-                              suggestions, read, finished, by_link_only)
+                         suggestions, read, finished, by_link_only)
   description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
   routes = [
       Route("/", lambda _: media.page("annotate.html"), methods=["GET"]),
