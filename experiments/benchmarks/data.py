@@ -1,9 +1,12 @@
 """The benchmark's inputs, all from a seed: LAL's retraining problems and their videos.
 
-Rows are mean-pooled features of the embedded simulation (tal_jax/data/simulated.py), 50 proposals a
-video, one in seven of them positive (tIoU > 0.7, the paper, Sec. 3.1). How hard the SVM is depends
-on their length: standardised rows have |x|^2 of about d, rows of unit length 1, and what counts is
-C |x|^2. The data set's default is to standardise.
+Most rows are mean-pooled features of the embedded simulation (tal_jax/data/simulated.py), 50
+proposals a video, one in seven of them positive (tIoU > 0.7, the paper, Sec. 3.1). How hard the SVM
+is depends on their length: standardised rows have |x|^2 of about d, rows of unit length 1, and what
+counts is C |x|^2. The data set's default is to standardise.
+
+With 20,000 such rows of 64 dimensions the best hinge says "no action" to all: w = 0, b = -1, which
+LinearSVC finds in eight passes over the rows. `two_classes` is as large and has a w to be found.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.datasets import make_classification
 
 from tal_jax.data import assemble, simulated
 from tal_jax.models import stage_wise
@@ -67,3 +71,23 @@ def problem(videos: Pools) -> Problem:
   extra_y, _ = stage_wise.attention_labels(videos.candidates, SETTINGS)
   return Problem(videos.labeled.features.reshape(-1, videos.labeled.dim), np.asarray(y).ravel(),
                  videos.candidates.features, np.asarray(extra_y))
+
+
+def two_classes(*, num_rows: int, dim: int, num_candidates: int, seed: int = 0) -> Problem:
+  """Rows of unit length of two overlapping classes, equally many of each.
+
+  Args:
+    num_rows: n.
+    dim: d; a quarter of the dimensions tell of the class, as many repeat them.
+    num_candidates: b, of `PROPOSALS` rows each.
+    seed: of everything.
+  """
+  shape = (num_candidates, PROPOSALS)
+  x, y = make_classification(
+      num_rows + num_candidates * PROPOSALS, dim, n_informative=dim // 4, n_redundant=dim // 4,
+      class_sep=0.7, flip_y=0.02, random_state=seed)
+  x = (x - x.mean(0)) / x.std(0)
+  x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+  y = np.where(y, 1.0, -1.0).astype(np.float32)
+  return Problem(x[:num_rows], y[:num_rows], x[num_rows:].reshape(*shape, dim),
+                 y[num_rows:].reshape(shape))

@@ -247,17 +247,37 @@ def _line_search(now: _Moving, p, q, bent, c, loss):
 
   t = jnp.where(bend > 0, -start / jnp.where(bend > 0, bend, 1.0), 0.0)
   carry = jax.lax.while_loop(
-      lambda carry: (carry[0] < _LINE_SEARCH_ITERS) & ~flat(carry[2]).all(), body,
+      lambda carry: (carry[0] < _LINE_SEARCH_ITERS) & ~(flat(carry[2]) | now.frozen).all(), body,
       (0, t, *slope(t), zero, zero + jnp.inf))
   _, t, s, _, low, _ = carry
   return jnp.where(flat(s) | (s < 0), t, low)
 
 
 def _core(preconditioner: Preconditioner, weights):
-  """Woodbury's small matrix [b, m, m]; weights: [b, m], psi'' of each problem's own rows."""
+  """Woodbury's small matrix [b, m, m]; weights: [b, m], psi'' of each problem's own rows.
+
+  root (I + root gram root)^-1 root, by the symmetric sweep operator, all problems at once: LAPACK
+  takes them one after the other (and see `svm_preconditioner`). Rows without weight need no sweep,
+  and most of a hinge's have none.
+  """
   root = jnp.sqrt(weights)
   outer = root[:, :, None] * root[:, None, :]
-  return outer * _inverse(jnp.eye(root.shape[1]) + preconditioner.gram * outer)
+  turn = jnp.where(weights > 0, jnp.cumsum(weights > 0, axis=1), 0)  # from 1
+
+  def sweep(i, s):
+    is_pivot = turn == i + 1
+    pivot = is_pivot.argmax(1)[:, None]
+    row = jnp.take_along_axis(s, pivot[..., None], 1)[:, 0]
+    corner = jnp.take_along_axis(row, pivot, 1)
+    scaled = jnp.where(is_pivot.any(1, keepdims=True), row / corner, 0.0)
+    swept = s - row[:, :, None] * scaled[:, None, :]
+    swept = jnp.where(is_pivot[:, :, None], scaled[:, None, :], swept)
+    swept = jnp.where(is_pivot[:, None, :], scaled[:, :, None], swept)
+    both = is_pivot[:, :, None] & is_pivot[:, None, :]
+    return jnp.where(both, -1.0 / corner[..., None], swept)
+
+  start = jnp.eye(root.shape[1]) + preconditioner.gram * outer
+  return -outer * jax.lax.fori_loop(0, turn.max(), sweep, start)
 
 
 def _apply(preconditioner: Preconditioner, core, r):
@@ -270,21 +290,3 @@ def _apply(preconditioner: Preconditioner, core, r):
   # Rounding can make the correction indefinite; without it the preconditioner never is.
   definite = (corrected * z).sum(1) > 0
   return jnp.matmul(jnp.where(definite[:, None], corrected, z), half, precision=PRECISION)
-
-
-def _inverse(matrices: chex.Array) -> chex.Array:
-  """Inverts [b, m, m] matrices I + (positive semidefinite): Gauss-Jordan, all at once.
-
-  Not LAPACK, which takes them one after the other (and see `svm_preconditioner`).
-  """
-
-  def sweep(k, s):
-    pivot = s[:, k, k][:, None]
-    column, row = s[:, :, k], s[:, k, :] / pivot
-    is_k = jnp.arange(s.shape[1]) == k
-    swept = s - column[:, :, None] * row[:, None, :]
-    swept = jnp.where(is_k[:, None], row[:, None, :], swept)
-    swept = jnp.where(is_k, -(column / pivot)[:, :, None], swept)
-    return jnp.where(is_k[:, None] & is_k, 1.0 / pivot[:, :, None], swept)
-
-  return jax.lax.fori_loop(0, matrices.shape[1], sweep, matrices)

@@ -71,7 +71,7 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
   half = newton.factor.inverse
   max_iters_batch = jnp.minimum(max_iters, _MAX_BATCH_ITERS[loss])
   screened = None
-  if svm_screening.pays(n, d, loss):
+  if svm_screening.pays(n, d):
     screened = svm_screening.screen(rows, theta, newton, c, loss)
   kept = n if loss == "hinge" else 0  # shared multipliers a candidate
   chunk, group = _sizes(b, n, m, d, kept, byte_budget)
@@ -94,11 +94,13 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
         jnp.broadcast_to(theta, (group, d + 1)),
         (shared, jnp.zeros((group, m if kept else 0))), jnp.broadcast_to(sigma, group))
     if screened is not None:
-      multipliers_of_few = svm_screening.kept_of(start.multipliers, screened)
+      few = start._replace(
+          multipliers=svm_screening.kept_of(start.multipliers, screened),
+          done=start.done | screened.crowded)
       few = svm_batch.solve(
-          svm_screening.reduced(problems, screened), preconditioner,
-          start._replace(multipliers=multipliers_of_few), c=c, loss=loss, tol=_ENOUGH * tol,
-          max_iters=jnp.minimum(max_iters, _MAX_REDUCED_ITERS[loss]), chunk_size=chunk)
+          svm_screening.reduced(problems, screened), preconditioner, few, c=c, loss=loss,
+          tol=_ENOUGH * tol, max_iters=jnp.minimum(max_iters, _MAX_REDUCED_ITERS[loss]),
+          chunk_size=chunk)
       together = svm_screening.put_back(few.multipliers, start.multipliers, screened)
       start = svm_batch.begin(few.theta, together, few.sigma)._replace(num_iters=few.num_iters)
     return _solution(svm_batch.solve(

@@ -7,9 +7,8 @@ hinge) where u > 0. That makes an iteration two to three times cheaper. Nothing 
 end: the certificate of the whole problem says which candidates were right, and the others go on
 there.
 
-Under the hinge a set of many rows per dimension has more of them next to the margin than may stay,
-and to fold those takes away the curvature that the preconditioner counts on: iterations become
-cheaper and many more.
+A hinge can have more rows on the margin than may stay: where features say little and few rows are
+positive, the best is w = 0, b = -1, with all negative rows there. Then none is folded.
 
 Notation as in `svm_batch`; k: the number of rows that stay.
 
@@ -32,17 +31,17 @@ from tal_jax.models.svm_problem import Rows, backward, forward
 _SHARE = 8  # one row in so many stays
 _FEWEST = 1024  # rows worth screening
 _PER_DIMENSION = 2  # rows: an iteration with r costs a product [D, D] more
+_ON_MARGIN = 1e-3  # |u| of a row that a solver leaves there
 
 
 class Screened(NamedTuple):
   kept: chex.Array  # [k] int32, rows that stay
   rest: Quadratic
+  crowded: chex.Array  # [] bool: rows on the margin had to be folded
 
 
-def pays(num_rows: int, dim: int, loss: str) -> bool:
-  """Whether an iteration gets clearly cheaper, and not many more of them are needed."""
-  if loss == "hinge" and num_rows > _SHARE * dim:
-    return False
+def pays(num_rows: int, dim: int) -> bool:
+  """Whether an iteration gets clearly cheaper."""
   return num_rows >= max(_FEWEST, _PER_DIMENSION * dim)
 
 
@@ -63,7 +62,7 @@ def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Scree
   n = rows.x.shape[0]
   u = 1.0 - forward(rows, theta)[0]
   real = rows.real[0] > 0
-  kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), num_kept(n))[1]
+  nearness, kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), num_kept(n))
   folded = (u > 0) & real & jnp.ones(n, bool).at[kept].set(False)
   violation = jnp.where(folded, u, 0.0)
   if loss == "hinge":
@@ -72,8 +71,8 @@ def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Scree
     losses, slope = c * violation**2, 2.0 * c * violation
     hessian = followed(rows, newton, jnp.where(folded, 2.0 * c, 0.0)[None])
   gradient = theta - backward(rows, slope[None])
-  return Screened(kept, Quadratic(
-      theta[0], 0.5 * (theta**2).sum() + losses.sum(), gradient[0], hessian))
+  rest = Quadratic(theta[0], 0.5 * (theta**2).sum() + losses.sum(), gradient[0], hessian)
+  return Screened(kept, rest, nearness[-1] > -_ON_MARGIN)
 
 
 def reduced(problems: Problems, screened: Screened) -> Problems:

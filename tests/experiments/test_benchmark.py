@@ -94,6 +94,18 @@ def test_the_data_are_seeded_and_not_trivial(problem):
     data.pools(num_rows=501, dim=16, num_candidates=4)
 
 
+def test_two_classes_have_a_solution_that_is_not_zero():
+  problem = data.two_classes(num_rows=500, dim=16, num_candidates=4)
+  again = data.two_classes(num_rows=500, dim=16, num_candidates=4)
+  np.testing.assert_array_equal(problem.extra_x, again.extra_x)
+  assert problem.extra_x.shape == (4, 50, 16) and problem.extra_y.shape == (4, 50)
+  assert 0.4 < (problem.y > 0).mean() < 0.6
+  np.testing.assert_allclose(np.linalg.norm(problem.x, axis=1), 1, rtol=1e-5)
+  fit = svm_peers.linear_svc(problem.x, problem.y, problem.extra_x[0], problem.extra_y[0], 1.0,
+                             "hinge", 1000)
+  assert np.linalg.norm(fit.w) > 1
+
+
 def test_objective_by_hand():
   # Decisions 2.5 and -1.5: no violation at labels (1, -1), 3.5 and 2.5 at their opposites.
   x, y = np.array([[1.0], [-1.0]]), np.array([1.0, -1.0])

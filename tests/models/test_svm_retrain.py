@@ -1,5 +1,6 @@
 """Batched retraining: hard problems, bounded memory, and the parts it is made of."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -87,9 +88,16 @@ def test_sizes_obey_the_budget():
         assert group == chunk == 1 or group * own <= budget
 
 
-def test_inverse_of_many_matrices():
+def test_small_matrices_of_woodbury():
+  """Of rows of which some weigh nothing, and of a problem where none weighs anything."""
   rng = np.random.default_rng(0)
-  a = rng.normal(size=(5, 8, 12))
-  matrices = np.eye(8) + 10.0 * a @ a.transpose(0, 2, 1)
-  inverse = svm_batch._inverse(jnp.asarray(matrices, jnp.float32))
-  np.testing.assert_allclose(inverse, np.linalg.inv(matrices), atol=1e-5)
+  v = rng.normal(size=(5, 8, 12))
+  weights = rng.uniform(1, 100, size=(5, 8)) * (rng.random((5, 8)) < 0.5)
+  weights[3] = 0
+  gram = v @ v.transpose(0, 2, 1)
+  shared = svm_batch.Preconditioner(jnp.zeros((1, 1)), jnp.zeros((5, 8, 1)),
+                                    jnp.asarray(gram, jnp.float32))
+  core = jax.jit(svm_batch._core)(shared, jnp.asarray(weights, jnp.float32))
+  root = np.sqrt(weights)[:, :, None] * np.eye(8)
+  expected = root @ np.linalg.inv(np.eye(8) + root @ gram @ root) @ root
+  np.testing.assert_allclose(core, expected, atol=1e-4)

@@ -33,7 +33,8 @@ def test_the_quadratic_is_the_loss_of_the_folded_rows(problem, svm_loss):
   mask = np.arange(N) % 7 > 0
   params, _ = svm.fit(x, y, mask, c=C, loss=svm_loss)
   theta = np.append(params.w, params.b)
-  kept, rest = screened_at(x, y, mask, jnp.asarray(theta), svm_loss)
+  kept, rest, crowded = screened_at(x, y, mask, jnp.asarray(theta), svm_loss)
+  assert not crowded
   a = (y[:, None] * np.concatenate([x, np.ones((N, 1))], 1)).astype(np.float64)
   folded = mask & ~np.isin(np.arange(N), kept)
   assert 0 < (1 - a[folded] @ theta > 0).mean() < 1
@@ -58,7 +59,7 @@ def test_the_quadratic_is_the_loss_of_the_folded_rows(problem, svm_loss):
 @pytest.mark.parametrize("loss, tol", [("squared_hinge", 1e-6), ("hinge", 1e-5)])
 def test_candidates_are_as_good_as_their_own_fits(problem, monkeypatch, loss, tol):
   x, y, extra_x, extra_y = problem
-  assert svm_screening.pays(N, D, "squared_hinge")
+  assert svm_screening.pays(N, D)
   monkeypatch.setattr(svm_screening, "pays", lambda *_: True)
   svm.retrain_with_one_extra.clear_cache()
   _, info = svm.retrain_with_one_extra(
@@ -86,7 +87,7 @@ def test_rows_folded_by_mistake_are_found_out(problem, monkeypatch):
 
 def test_multipliers_come_back_in_their_places():
   few = (jnp.full((B, 2), 7.0), jnp.full((B, M), 8.0))
-  screened = svm_screening.Screened(jnp.array([3, 1]), None)
+  screened = svm_screening.Screened(jnp.array([3, 1]), None, jnp.asarray(False))
   whole = (jnp.zeros((B, 5)), jnp.zeros((B, M)))
   shared, own = svm_screening.put_back(few, whole, screened)
   assert shared[0].tolist() == [0, 7, 0, 7, 0] and (own == 8).all()
@@ -95,8 +96,20 @@ def test_multipliers_come_back_in_their_places():
   assert svm_screening.put_back((none, none), (none, none), screened)[0].shape == (B, 0)
 
 
-def test_few_rows_and_hinges_of_many_rows_per_dimension_are_left_alone():
-  assert not svm_screening.pays(1000, 12, "squared_hinge")
-  assert not svm_screening.pays(4000, 2048, "squared_hinge")
-  assert not svm_screening.pays(100_000, 12, "hinge")
-  assert svm_screening.pays(10_000, 2048, "hinge")
+def test_few_rows_are_left_alone():
+  assert not svm_screening.pays(1000, 12)
+  assert not svm_screening.pays(4000, 2048)
+  assert svm_screening.pays(10_000, 2048)
+
+
+def test_a_crowded_margin_is_not_screened(problem):
+  """Features that say nothing and few positive rows: w = 0, b = -1, all others on the margin."""
+  x, _, extra_x, extra_y = problem
+  y = np.where(np.arange(N) % 10, -1.0, 1.0).astype(np.float32)
+  base, _ = svm.fit(x, y, c=C, loss="hinge")
+  assert np.linalg.norm(base.w) < 1e-2
+  *_, crowded = screened_at(x, y, np.ones(N), jnp.append(base.w, base.b), "hinge")
+  assert crowded
+  _, info = svm.retrain_with_one_extra(x, y, None, extra_x, extra_y, None, c=C, loss="hinge",
+                                       tol=1e-5)
+  assert info.converged.all()
