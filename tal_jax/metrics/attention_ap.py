@@ -27,6 +27,8 @@ import numpy as np
 
 from tal_jax.segments import paired_tiou
 
+_enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+
 TIOUS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
 
 
@@ -108,8 +110,7 @@ def average_precision(scores: chex.Array, hits: chex.Array, mask: chex.Array,
   Returns:
     [T, b]; 0 without truths.
   """
-  _, ranked = jax.lax.sort((jnp.where(mask, -scores, jnp.inf), jnp.where(mask, hits, 0)),
-                           num_keys=1, is_stable=True)
+  ranked = _by_score(jnp.where(mask, scores, -jnp.inf), jnp.where(mask, hits, 0), num_thresholds)
   # The two prefix operations along the ranks (how many hits so far, the best precision from here
   # on) run over blocks side by side: `length` steps, each of which is wide.
   b, n = ranked.shape
@@ -148,6 +149,24 @@ def average_precision(scores: chex.Array, hits: chex.Array, mask: chex.Array,
   later = jnp.concatenate([later[..., 1:], zeros[..., :1]], -1)  # of the blocks behind
   (_, _, area), _ = jax.lax.scan(add_area, (found, later, zeros), (ranked, steps), reverse=True)
   return area.sum(-1) / jnp.maximum(num_truths, 1)
+
+
+def _by_score(scores, hits, num_thresholds: int):
+  """hits [b, n], those of the largest score first and equal ones in the order given.
+
+  XLA sorts single integers four times as fast as keys with something to carry: score, index and
+  hits share one of 64 bits.
+  """
+  n = scores.shape[1]
+  if n > 1 << (32 - num_thresholds):
+    return jax.lax.sort((-scores, hits), num_keys=1, is_stable=True)[1]
+  bits = jax.lax.bitcast_convert_type(0.0 - scores, jnp.uint32)  # not -scores: -0 is equal to 0
+  upper = jnp.where(bits >> 31 > 0, ~bits, bits | jnp.uint32(1 << 31))  # the order of floats
+  lower = (jnp.arange(n, dtype=jnp.uint32) << num_thresholds) | hits.astype(jnp.uint32)
+  with _enable_x64(True):
+    key = (upper.astype(jnp.uint64) << jnp.uint64(32)) | lower.astype(jnp.uint64)
+    lower = jax.lax.sort(key, dimension=1, is_stable=False).astype(jnp.uint32)
+  return (lower & jnp.uint32((1 << num_thresholds) - 1)).astype(jnp.int32)
 
 
 def attention_ap(segments: chex.Array, scores: chex.Array, mask: chex.Array, truths: chex.Array,

@@ -26,6 +26,7 @@ and Toh (2018) for the augmented Lagrangian. Using it to retrain is ours.
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import chex
@@ -56,10 +57,11 @@ _PATIENCE = 6  # rounds without a clearly smaller gap, after which sigma shrinks
 _SIGMA_CUT = 0.1  # and by how much
 _MAX_STALLED = 14  # rounds without one: given up
 _MANY = 16  # rows per dimension
+_STRIPS = 4  # of a triangular matrix: products leave out most of its zeros
 
 
 class Preconditioner(NamedTuple):
-  half: chex.Array  # [D, D] F^-1
+  half: chex.Array  # [D, D] F^-1, lower triangular
   v: chex.Array  # [b, m, D] E F'^-1
   gram: chex.Array  # [b, m, m] V V'
 
@@ -83,11 +85,18 @@ def begin(theta: chex.Array, multipliers: Pair, sigma: chex.Array) -> State:
 
 
 def precondition(problems: Problems, half: chex.Array) -> Preconditioner:
-  """Whitens each problem's own rows."""
+  """Whitens each problem's own rows; half: [D, D], lower triangular."""
   d = problems.a.shape[1]
-  v = jnp.einsum("bmd,ed->bme", problems.own_a, half[:, :d], precision=PRECISION)
-  v += problems.own_y[..., None] * half[:, d]
-  return Preconditioner(half, v, jnp.einsum("bmd,bkd->bmk", v, v, precision=PRECISION))
+  parts = []
+  for low, high in itertools.pairwise(sorted({(d + 1) * i // _STRIPS for i in range(_STRIPS + 1)})):
+    width = min(high, d)
+    parts.append(jnp.einsum("bmd,ed->bme", problems.own_a[..., :width], half[low:high, :width],
+                            precision=PRECISION))
+  parts[-1] += problems.own_y[..., None] * half[low:, d]
+  v = jnp.concatenate(parts, -1)
+  # One after the other, each on all cores: twice as fast as XLA's batched product.
+  gram = jax.lax.map(lambda v: jnp.matmul(v, v.T, precision=PRECISION), v)
+  return Preconditioner(half, v, gram)
 
 
 def solve(problems: Problems, preconditioner: Preconditioner, state: State, *, c, loss: str, tol,

@@ -38,6 +38,8 @@ _MAX_REDUCED_ITERS = {"squared_hinge": 60, "hinge": 160}
 _ENOUGH = 0.7  # of the tolerance, with few rows: all of them have rounding of their own
 _POLISH_ITERS = 40  # of the base problem, to find a hinge's multipliers
 _SHARP = 50.0  # a row within 1 / (2 * 50) of the margin may be on it
+_BASE_TOL = 1e-4  # of a squared hinge: tighter ones are for the candidates
+_MATRIX_FREE = 2  # iterations from zeros without a Newton matrix
 _NEAR = 100.0  # tolerances: a base problem as good as this is a start
 _SIGMA = 40.0  # see _sigma
 _FEW = 3  # violated rows per dimension, see _softened
@@ -150,11 +152,23 @@ def _sizes(b, n, m, d, kept, byte_budget) -> tuple[int, int]:
 
 
 def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
-  """The base problem's theta [1, D], multipliers [1, n], sigma [1] and Newton matrix."""
-  start, none = svm_solver.cold_start(rows, theta, c, loss), no_newton(rows)
+  """The base problem's theta [1, D], multipliers [1, n], sigma [1] and Newton matrix.
 
-  def solved():
-    state, newton = svm_solver.solve(rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters)
+  That matrix is the one that the solver has preconditioned with, unless too much has changed since.
+  """
+  none = no_newton(rows)
+  if loss == "squared_hinge":
+    tol = jnp.maximum(tol, _BASE_TOL)
+  start = svm_solver.cold_start(rows, theta, c, loss)
+
+  def softened(u, curvature, sigma):
+    if loss == "squared_hinge":
+      return _softened(u, curvature, rows, c)
+    return _softened_hinge(u, curvature, sigma, rows)
+
+  def solved(**hooks):
+    state, newton = svm_solver.solve(rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters,
+                                     **hooks)
     alpha = dual_point(rows.real, state.violation, state.multipliers, state.sigma, c, loss)
     return state.theta, alpha, newton
 
@@ -164,7 +178,8 @@ def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
     objective, slack = primal_and_slack(rows.real, theta, u, alpha, c, loss)
     gap = slack + 0.5 * ((theta - backward(rows, alpha))**2).sum(1)
     theta, _, newton = jax.lax.cond(
-        (gap <= tol * objective)[0], lambda: (theta, alpha, none), solved)
+        (gap <= tol * objective)[0], lambda: (theta, alpha, none),
+        lambda: solved(soften=softened, matrix_free=jnp.where(theta.any(), 0, _MATRIX_FREE)))
     alpha, sigma = start.multipliers, start.sigma
   else:
     if is_start:
@@ -174,13 +189,9 @@ def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
       theta, alpha, newton = solved()
     sigma = _sigma(rows, alpha, c)
   u = 1.0 - forward(rows, theta)
-  curvature = newton_weights(rows.real, u, alpha, sigma, c, loss)
-  if loss == "squared_hinge":
-    curvature = _softened(u, curvature, rows, c)
-  else:
-    curvature = _softened_hinge(u, curvature, sigma, rows)
+  curvature = softened(u, newton_weights(rows.real, u, alpha, sigma, c, loss), sigma)
   # The solver's last matrix may be that of an iterate before.
-  newton = jax.lax.cond((curvature != newton.curvature).any(),
+  newton = jax.lax.cond(svm_solver.is_stale(newton, curvature, loss),
                         lambda: follow(rows, newton, curvature), lambda: newton)
   return theta, alpha, sigma, newton
 

@@ -19,6 +19,7 @@ Source: Li, Sun and Toh (2018); Yan and Li (2020).
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -37,10 +38,11 @@ from tal_jax.models.svm_problem import (
 )
 
 _MAX_CG_ITERS = 30
-# Rows whose curvature changed, as a share, after which the Newton matrix is rebuilt. The hinge has
-# few curved rows, and with a large sigma each of them matters.
+# Curvature that changed, as a share, after which the Newton matrix is rebuilt. The hinge has few
+# curved rows, and with a large sigma each of them matters.
 _STALE = {"squared_hinge": 0.2, "hinge": 0.0}
 _CG_TOL = 0.03
+_MATRIX_FREE_CG_TOL = 1e-3  # without one, the first directions say little
 _MAX_LINE_SEARCH_ITERS = 25
 _SIGMA_GROWTH = 3.0
 _MAX_SIGMA = 1e6  # in units of the largest alpha
@@ -83,8 +85,24 @@ def start_at(real: chex.Array, theta: chex.Array, c, loss: str) -> Start:
   return Start(theta, jnp.zeros_like(real), sigma)
 
 
-def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters) -> tuple[State, Newton]:
+def is_stale(newton: Newton, curvature: chex.Array, loss: str) -> chex.Array:
+  """Whether a Newton matrix was made of too different a curvature [1, n] to precondition with."""
+  return jnp.abs(curvature - newton.curvature).sum() > _STALE[loss] * curvature.sum()
+
+
+def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters,
+          soften: Callable = lambda u, curvature, sigma: curvature,
+          matrix_free=0) -> tuple[State, Newton]:
   """The augmented Lagrangian loop on rows in memory.
+
+  Args:
+    rows: the problem.
+    start: of `cold_start`, for instance.
+    c, loss, tol, max_iters: as in `svm.fit`.
+    soften: (u [1, n], curvature [1, n], sigma [1]) -> what the preconditioning Newton matrix is
+      made of, near `curvature`.
+    matrix_free: iterations before the first Newton matrix is made. Far from the solution it would
+      be of rows that the next step drops.
 
   Returns:
     The last state; and the last Newton matrix that was factorised, near the solution's.
@@ -104,13 +122,14 @@ def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters) -> tuple[St
     certified = certify(real, state, u, alpha, backward(rows, alpha), c, loss, tol)
     state = jax.tree.map(functools.partial(_where, running), certified, state)
     curvature = newton_weights(real, state.violation, state.multipliers, state.sigma, c, loss)
-    changed = (curvature != newton.curvature).sum() > _STALE[loss] * (curvature > 0).sum()
+    weights = soften(state.violation, curvature, state.sigma)
+    free = state.num_iters[0] < matrix_free
     newton = jax.lax.cond(
-        changed & unfinished(state, max_iters).any(),
-        lambda: follow(rows, newton, curvature), lambda: newton)
+        is_stale(newton, weights, loss) & unfinished(state, max_iters).any() & ~free,
+        lambda: follow(rows, newton, weights), lambda: newton)
     step, product = conjugate_gradients(
         functools.partial(forward, rows), functools.partial(backward, rows), curvature,
-        -state.gradient, newton.factor.solve)
+        -state.gradient, newton.factor.solve, tol=jnp.where(free, _MATRIX_FREE_CG_TOL, _CG_TOL))
     return advance(real, state, step, product, c, loss, max_iters), newton
 
   return jax.lax.while_loop(
@@ -211,7 +230,7 @@ def _where(chosen: chex.Array, new: chex.Array, old: chex.Array) -> chex.Array:
 
 
 def conjugate_gradients(forward, backward, curvature, rhs, precondition,
-                        loop=jax.lax.while_loop):
+                        loop=jax.lax.while_loop, tol=_CG_TOL):
   """Solves (I + A' diag(curvature) A) v = rhs to a loose tolerance.
 
   Args:
@@ -220,6 +239,7 @@ def conjugate_gradients(forward, backward, curvature, rhs, precondition,
     rhs: [b, d + 1].
     precondition: r -> M^-1 r.
     loop: `jax.lax.while_loop`, or the same on the host where the operators cannot be traced.
+    tol: of the residual, relative to rhs.
 
   Returns:
     v and A v.
@@ -238,7 +258,7 @@ def conjugate_gradients(forward, backward, curvature, rhs, precondition,
     return k + 1, v, product, r, p, rz_new, (r**2).sum(1)
 
   z = precondition(rhs)
-  target = _CG_TOL**2 * (rhs**2).sum(1)
+  target = tol**2 * (rhs**2).sum(1)
   carry = (0, jnp.zeros_like(rhs), jnp.zeros_like(curvature), rhs, z, (rhs * z).sum(1),
            (rhs**2).sum(1))
   carry = loop(

@@ -135,3 +135,15 @@ def test_padding_changes_nothing():
       np.where(mask, scores, 100).astype(np.float32), mask,
       np.where(truth_mask[..., None], truths, segments[:, :T]), truth_mask)
   assert dirty == want
+
+
+@pytest.mark.parametrize("num_thresholds", [10, 31])  # 31 leave no bits for an index
+def test_order_is_that_of_a_stable_sort(num_thresholds):
+  rng = np.random.default_rng(0)
+  scores = rng.normal(size=(5, 300)).round(1).astype(np.float32)
+  scores[:, ::7], scores[:, ::11], scores[:, ::13] = -np.inf, -0.0, 0.0
+  hits = rng.integers(0, 1 << 10, scores.shape).astype(np.int32)
+  ordered = jax.jit(lib._by_score, static_argnums=2)(scores, hits, num_thresholds)
+  assert ordered.dtype == jnp.int32
+  expected = np.take_along_axis(hits, np.argsort(-scores, axis=1, kind="stable"), 1)
+  np.testing.assert_array_equal(ordered, expected)

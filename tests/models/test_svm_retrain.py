@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax.models import svm, svm_batch, svm_retrain
-from tal_jax.models.svm_problem import LOSSES
+from tal_jax.models import svm, svm_batch, svm_retrain, svm_solver
+from tal_jax.models.svm_problem import LOSSES, as_rows
 
 N, D, B, M = 120, 10, 7, 6
 
@@ -86,6 +86,22 @@ def test_sizes_obey_the_budget():
         assert 1 <= chunk <= min(64, b) and group % chunk == 0 and group < b + chunk
         own = 4 * (3 * m * (d + 1) + 2 * kept)
         assert group == chunk == 1 or group * own <= budget
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_first_iterations_without_a_newton_matrix_and_a_softened_one(loss):
+  """Neither changes what is solved: only how many steps it takes."""
+  x, y, _, _ = problem(7)
+  rows, theta = as_rows(x, y, None, None)
+  start = svm_solver.cold_start(rows, theta, 0.1, loss)
+  settings = {"c": 0.1, "loss": loss, "tol": 1e-5, "max_iters": 200}
+  plain, _ = svm_solver.solve(rows, start, **settings)
+  free, newton = svm_solver.solve(
+      rows, start, **settings, matrix_free=2,
+      soften=lambda u, curvature, sigma: 0.5 * (curvature + sigma[:, None]))
+  assert plain.done.all() and free.done.all()
+  assert float(free.best_objective[0]) == pytest.approx(float(plain.best_objective[0]), rel=2e-5)
+  assert (newton.curvature >= 0.5 * free.sigma[0] * 0.99).all()  # what it was made of was softened
 
 
 def test_small_matrices_of_woodbury():
