@@ -1,6 +1,6 @@
 """Measures what is fast here, each item against its peer in the same run.
 
-    python -m experiments.benchmark                        half a minute: checks that it runs
+    python -m experiments.benchmark                        a minute: checks that it runs
     python -m experiments.benchmark --size=full [--output=F]     long: never timed as a whole
     python -m experiments.benchmark --only=retrain,evaluator
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from tal_jax.segments import paired_tiou
 
+# Colab's jax 0.7 has it elsewhere.
 _enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 TIOUS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
