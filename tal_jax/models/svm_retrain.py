@@ -39,7 +39,7 @@ _ENOUGH = 0.7  # of the tolerance, with few rows: all of them have rounding of t
 _POLISH_ITERS = 40  # of the base problem, to find a hinge's multipliers
 _SHARP = 50.0  # a row within 1 / (2 * 50) of the margin may be on it
 _BASE_TOL = 1e-4  # of a squared hinge: tighter ones are for the candidates
-_MATRIX_FREE = 2  # iterations from zeros without a Newton matrix
+_MATRIX_FREE = 3  # iterations from zeros without a Newton matrix
 _NEAR = 100.0  # tolerances: a base problem as good as this is a start
 _SIGMA = 40.0  # see _sigma
 _FEW = 3  # violated rows per dimension, see _softened
@@ -162,9 +162,11 @@ def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
   start = svm_solver.cold_start(rows, theta, c, loss)
 
   def softened(u, curvature, sigma):
-    if loss == "squared_hinge":
-      return _softened(u, curvature, rows, c)
-    return _softened_hinge(u, curvature, sigma, rows)
+    if loss == "hinge":
+      return _softened_hinge(u, curvature, sigma, rows)
+    if svm_screening.pays(*rows.x.shape):
+      return svm_screening.softened(u, rows.real, c)
+    return _softened(u, curvature, rows, c)
 
   def solved(**hooks):
     state, newton = svm_solver.solve(rows, start, c=c, loss=loss, tol=tol, max_iters=max_iters,
@@ -197,7 +199,7 @@ def _base(rows: Rows, theta, is_start, c, loss, tol, max_iters):
 
 
 def _softened(u, curvature, rows: Rows, c):
-  """The curvature [1, n] that preconditions candidates best.
+  """The curvature [1, n] that preconditions candidates best where none of the rows is folded.
 
   With many rows per dimension it is that of the base solution. With few, each row that a candidate
   makes enter or leave changes the Newton matrix by a factor in one direction, up to 2 c |a|^2 or

@@ -50,6 +50,28 @@ def num_kept(num_rows: int) -> int:
   return -(-num_rows // _SHARE)
 
 
+def softened(u: chex.Array, real: chex.Array, c) -> chex.Array:
+  """The curvature [1, n] of the squared hinge that preconditions screened candidates best.
+
+  Rows that stay may enter or leave, each one a factor of up to 2 c |a|^2 or its inverse in one
+  direction of the Newton matrix; a weight between the two, by how far the row is from its margin,
+  leaves roots of these factors. The other rows have the curvature that folding gives them.
+
+  Args:
+    u: [1, n] at the base solution, or near it.
+    real: [1, n] 1 or 0.
+    c: as in `svm.fit`.
+  """
+  nearness, _ = _nearest(u[0], real[0])
+  reach = jnp.maximum(-nearness[-1], _ON_MARGIN)
+  return real * 2.0 * c * jnp.clip(0.5 + 0.5 * u / reach, 0.0, 1.0)
+
+
+def _nearest(u: chex.Array, real: chex.Array) -> tuple[chex.Array, chex.Array]:
+  """-|u| and the index of the k real rows nearest to the margin, the nearest first."""
+  return jax.lax.top_k(jnp.where(real > 0, -jnp.abs(u), -jnp.inf), num_kept(len(u)))
+
+
 def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Screened:
   """Chooses the rows that stay, and folds the others.
 
@@ -61,9 +83,8 @@ def screen(rows: Rows, theta: chex.Array, newton: Newton, c, loss: str) -> Scree
   """
   n = rows.x.shape[0]
   u = 1.0 - forward(rows, theta)[0]
-  real = rows.real[0] > 0
-  nearness, kept = jax.lax.top_k(jnp.where(real, -jnp.abs(u), -jnp.inf), num_kept(n))
-  folded = (u > 0) & real & jnp.ones(n, bool).at[kept].set(False)
+  nearness, kept = _nearest(u, rows.real[0])
+  folded = (u > 0) & (rows.real[0] > 0) & jnp.ones(n, bool).at[kept].set(False)
   violation = jnp.where(folded, u, 0.0)
   if loss == "hinge":
     losses, slope, hessian = c * violation, jnp.where(folded, c, 0.0), None
