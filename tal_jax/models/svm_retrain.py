@@ -32,6 +32,8 @@ from tal_jax.models.svm_problem import (
 )
 
 _CHUNK = 64  # candidates of one matrix product
+_CACHED = 320_000  # numbers of an array over all rows: longer sets of rows get smaller chunks
+_NARROWEST = 16  # and no fewer than these
 # A candidate that needs more is an ill-conditioned one; and of these, with few rows.
 _MAX_BATCH_ITERS = {"squared_hinge": 120, "hinge": 200}
 _MAX_REDUCED_ITERS = {"squared_hinge": 60, "hinge": 160}
@@ -107,7 +109,7 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
       start = svm_batch.begin(few.theta, together, few.sigma)._replace(num_iters=few.num_iters)
     return _solution(svm_batch.solve(
         problems, preconditioner, start, c=c, loss=loss, tol=tol, max_iters=max_iters_batch,
-        chunk_size=chunk, look_first=screened is not None))
+        chunk_size=min(chunk, max(_NARROWEST, _CACHED // n)), look_first=screened is not None))
 
   solutions = jax.lax.map(solve, (groups(extra_x), groups(extra_y), groups(extra_real)))
   solutions = jax.tree.map(
