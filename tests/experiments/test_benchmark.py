@@ -1,5 +1,6 @@
 """The benchmark: it runs, its certificates hold, its peers solve the same problems. No timing."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -74,6 +75,48 @@ def test_what_the_user_may_get_wrong():
                                ("small", ("svm",), "'svm'"), ("small", (), "empty")]:
     with pytest.raises(DataError, match=message):
       benchmark.run(size, items)
+
+
+def test_a_missing_folder_is_named_before_anything_is_measured(tmp_path):
+  with pytest.raises(DataError, match="--output: there is no folder"):
+    benchmark.run("full", output=tmp_path / "missing" / "benchmark.json")
+
+
+def test_what_has_been_measured_is_kept(tmp_path, monkeypatch):
+  class Broken:
+    """A second case that fails."""
+
+    def cases(self, size):
+      return [{"number": 1}, {"number": 2}]
+
+  class Executor:
+    def __init__(self, *args, **kwargs):
+      pass
+
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *args):
+      pass
+
+    def submit(self, function, *args):
+      done = concurrent.futures.Future()
+      done.set_result({"platform": "none"} if not args else self.rows(args[1]["number"]))
+      return done
+
+    def rows(self, number):
+      if number == 2:
+        raise OSError("no memory")
+      values = {"min": 1.0, "median": 1.0, "max": 1.0, "repeats": 1}
+      return [{"case": "first", "unit": "s", "ours": values, "peers": [], "peak_mib": 1.0,
+               "details": {}}]
+
+  monkeypatch.setattr(benchmark.importlib, "import_module", lambda name: Broken())
+  monkeypatch.setattr(benchmark.concurrent.futures, "ProcessPoolExecutor", Executor)
+  output = tmp_path / "benchmark.json"
+  with pytest.raises(OSError, match="no memory"):
+    benchmark.run("small", ["step"], output)
+  assert [row["case"] for row in json.loads(output.read_text())["rows"]] == ["first"]
 
 
 @pytest.mark.parametrize("size", benchmark.SIZES)
