@@ -13,7 +13,7 @@ The paper reports 80 % of the full mAP at 35 % (LAL), 38 % (MCLE), 42 % (uncerta
 (random) of the labels.
 
 On two cores of an Intel Xeon (2.3 GHz), three seeds, AULC with 95 % interval: random .64 +- .09,
-uncertainty .75 +- .04, MCLE .70 +- .05, LAL .77 +- .07; full-training mAP .113 to .142.
+uncertainty .75 +- .04, MCLE .70 +- .05, LAL .76 +- .09; full-training mAP .113 to .142.
 Where this departs from the paper: pooled context beside the mean (`encoder`), since with mean
 pooling alone a part of an action looks like the whole and the curve is nearly flat; NMS before the
 top-k, and the settings marked [open] in configs/common.py. `:paper` has the paper's encoder, no
