@@ -28,6 +28,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from tal_jax import rows as rows_lib
 from tal_jax.pool import FILL, VideoPool
 
 _AXIS = "videos"
@@ -61,12 +62,18 @@ def place(pool: VideoPool) -> VideoPool:
   """Puts a pool on the devices, each with its share of the videos.
 
   The videos are padded to a multiple of the devices, and the padding is masked out: `num_videos`
-  of the result counts it. Of a memory-mapped pool every process reads its own videos only.
+  of the result counts it. Of a memory-mapped pool every process reads its own videos only. The
+  rows stay on the host: the models that read them send what they need.
 
   Args:
     pool: the same on every process, in host memory or on devices.
   """
-  return VideoPool(*(spread(leaf, fill=fill) for leaf, fill in zip(pool, FILL, strict=True)))
+  of_videos = {name: spread(getattr(pool, name), fill=fill)
+               for name, fill in FILL._asdict().items() if name != "rows"}
+  rows = pool.rows
+  if rows is not None:
+    rows = rows_lib.pad(rows, of_videos["durations"].shape[0])
+  return VideoPool(**of_videos, rows=rows)
 
 
 def spread(leaf: Any, *, fill: Any = 0, length: int | None = None) -> jax.Array:

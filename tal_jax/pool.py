@@ -14,7 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tal_jax import rows as rows_lib
+from tal_jax.rows import Rows
 from tal_jax.segments import paired_tiou
+
+PROPOSALS, ROWS = "proposals", "rows"  # what a localisation model reads of a pool
 
 
 class VideoPool(NamedTuple):
@@ -30,6 +34,7 @@ class VideoPool(NamedTuple):
   truth_labels: chex.Array  # [v, t] int32 class index, -1 where padded
   truth_mask: chex.Array  # [v, t] bool, True where real
   durations: chex.Array  # [v] float32 seconds
+  rows: Rows | None = None  # frame-level features, for the models that read them
 
   @property
   def num_videos(self) -> int:
@@ -52,6 +57,7 @@ class Video(NamedTuple):
 
 FILL = VideoPool(segments=0, features=0, proposal_mask=False, truths=0, truth_labels=-1,
                   truth_mask=False, durations=0)
+_OF_VIDEOS = VideoPool._fields[:-1]  # the fields that have an entry per video, all but `rows`
 
 
 def from_videos(videos: Sequence[Video], *, dtype=np.float32, num_proposals: int | None = None,
@@ -94,7 +100,9 @@ def from_videos(videos: Sequence[Video], *, dtype=np.float32, num_proposals: int
 
 def take(pool: VideoPool, indices: chex.Array) -> VideoPool:
   """The videos at `indices` [n], in that order."""
-  return jax.tree.map(lambda leaf: leaf[indices], pool)
+  return pool._replace(
+      rows=None if pool.rows is None else rows_lib.take(pool.rows, indices),
+      **{name: leaf[indices] for name in _OF_VIDEOS if (leaf := getattr(pool, name)) is not None})
 
 
 def without_features(pool: VideoPool) -> VideoPool:
@@ -102,11 +110,15 @@ def without_features(pool: VideoPool) -> VideoPool:
 
   Features may be a file on the host, which jit would copy to the device.
   """
-  return pool._replace(features=None)
+  return pool._replace(features=None, rows=None)
 
 
 def append(a: VideoPool, b: VideoPool) -> VideoPool:
-  """The videos of a, then those of b; the shorter ragged axes are padded to the longer ones."""
+  """The videos of a, then those of b; the shorter ragged axes are padded to the longer ones.
+
+  Rows are left out.
+  """
+  a, b = a._replace(rows=None), b._replace(rows=None)
   if a.dim != b.dim:
     raise ValueError(f"cannot append features of width {b.dim} to features of width {a.dim}")
   p = max(a.segments.shape[1], b.segments.shape[1])
@@ -134,8 +146,11 @@ def pad(pool: VideoPool, *, num_videos: int | None = None, num_proposals: int | 
       return leaf  # the features may be all the memory there is
     return jnp.pad(leaf, widths[:leaf.ndim], constant_values=fill)
 
-  return VideoPool(*(grow_leaf(name, leaf, fill)
-                     for name, leaf, fill in zip(pool._fields, pool, FILL, strict=True)))
+  grown = VideoPool(*(grow_leaf(name, getattr(pool, name), getattr(FILL, name))
+                      for name in _OF_VIDEOS))
+  if pool.rows is None:
+    return grown
+  return grown._replace(rows=rows_lib.pad(pool.rows, v + grow_v) if grow_v else pool.rows)
 
 
 def proposal_overlaps(segments: chex.Array, truths: chex.Array,

@@ -37,7 +37,7 @@ def check_place() -> None:
     mapped = pool._replace(features=np.load(f"{folder}/features.npy", mmap_mode="r"))
     for source in (pool, mapped, jax.tree.map(jnp.asarray, pool)):
       placed = devices.place(source)
-      for got, want in zip(placed, wanted, strict=True):
+      for got, want in zip(*map(jax.tree.leaves, (placed, wanted)), strict=True):
         assert got.dtype == want.dtype and len(got.addressable_shards) == 8
         assert {shard.data.shape[0] for shard in got.addressable_shards} == {2}
         np.testing.assert_array_equal(devices.to_host(got), want)

@@ -176,11 +176,12 @@ def _twice(shared, batched, *, power):
 def test_one_device_only_converts():
   pool = jax.tree.map(np.asarray, pools.videos())
   for placed in (devices.place(pool), devices.replicate(pool), devices.local(pool)):
-    for got, want in zip(placed, pool, strict=True):
+    for got, want in zip(*map(jax.tree.leaves, (placed, pool)), strict=True):
       assert isinstance(got.sharding, jax.sharding.SingleDeviceSharding)
       np.testing.assert_array_equal(got, want)
   on_device = devices.place(pool)
-  assert all(a is b for a, b in zip(devices.place(on_device), on_device, strict=True))
+  assert all(a is b for a, b in zip(*map(jax.tree.leaves, (devices.place(on_device), on_device)),
+                                    strict=True))
   np.testing.assert_array_equal(
       devices.split_batch(_twice, 3.0, jnp.arange(4.0), power=2), 3.0 * np.arange(4.0)**2)
   assert devices.is_writer() and devices.from_writer(lambda: "read") == "read"

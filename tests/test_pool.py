@@ -34,7 +34,7 @@ def test_from_videos_hand_values():
   np.testing.assert_array_equal(pool.truth_mask, [[True], [False]])
   np.testing.assert_array_equal(pool.durations, [9, 7])
   assert (pool.num_videos, pool.dim) == (2, 2)
-  assert [leaf.dtype for leaf in pool] == [
+  assert pool.rows is None and [leaf.dtype for leaf in pool[:-1]] == [
       np.float32, np.float32, bool, np.float32, np.int32, bool, np.float32]
 
 

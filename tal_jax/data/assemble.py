@@ -26,7 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
 
+from tal_jax.data import frame_rows
 from tal_jax.data.annotations import select
+from tal_jax.data.moments import RunningMoments
 from tal_jax.data.types import (
   DataError,
   Dataset,
@@ -37,10 +39,10 @@ from tal_jax.data.types import (
   VideoAnnotation,
 )
 from tal_jax.encoders.pooling import ENCODERS, encode
-from tal_jax.pool import VideoPool
+from tal_jax.pool import PROPOSALS, ROWS, VideoPool, take
+from tal_jax.rows import Rows
 
 NORMALIZATIONS = ("standardize", "l2", "none")
-_CONSTANT = 1e-6  # of the largest |value|: below it a dimension's deviation is rounding
 _FIRST_VIDEOS = 64  # whose mean and scale Selection is kept relative to, for a while
 
 Normalise = Callable[[np.ndarray], np.ndarray]  # [n, d] -> [n, d] float32
@@ -48,6 +50,7 @@ Normalise = Callable[[np.ndarray], np.ndarray]  # [n, d] -> [n, d] float32
 
 def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
              normalize: str = "standardize", storage: str = "",
+             reads: Sequence[str] = (PROPOSALS,),
              progress: Callable[[int, int], None] | None = None) -> Dataset:
   """Encodes and normalises all videos of the split.
 
@@ -61,6 +64,8 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
       The paper does not say.
     storage: a folder for the features of Selection and Testing, as memory-mapped files that this
       call writes anew; "" keeps them in memory.
+    reads: what the model reads of a pool: PROPOSALS, pooled features; ROWS, frame-level ones. A
+      pool that nobody reads the proposals of has one in each video, without features.
     progress: called with (videos done, videos in all) after each video.
 
   Returns:
@@ -76,18 +81,24 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
   if dtype not in ("float32", "float16", "bfloat16"):
     raise DataError(f"dtype = {dtype!r}; there are float32, float16, bfloat16.")
   videos = raw.annotations.videos
+  if PROPOSALS not in reads:
+    raw = raw._replace(search=None)
   search = raw.search.videos if raw.search is not None else {}
-  total = sum(map(len, raw.split)) + len(set(search) - set(raw.split.knowledge_source))
+  total = len(set(reads)) * sum(map(len, raw.split)) + len(
+      set(search) - set(raw.split.knowledge_source))
   done = 0
+
+  def step() -> None:
+    nonlocal done
+    done += 1
+    if progress is not None:
+      progress(done, total)
 
   def encoded(members: Iterable[tuple[VideoAnnotation, np.ndarray]]
               ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Per video the features of its segments, and that of the whole video."""
-    nonlocal done
     for rows in _in_threads(lambda member: _encode(raw, *member, encoder), members):
-      done += 1
-      if progress is not None:
-        progress(done, total)
+      step()
       yield rows[:-1].astype(np.float32), rows[-1]
 
   def build(ids: Sequence[str], names: tuple[str, ...], file: str, fill) -> VideoPool:
@@ -104,6 +115,14 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
 
   ids = raw.split.selection + raw.split.testing
   classes, knowledge_classes = _classes(raw, ids), _classes(raw, raw.split.knowledge_source)
+  rows = (frame_rows.read(raw, storage=storage, progress=step) if ROWS in reads
+          else dict.fromkeys(Split._fields))
+  if PROPOSALS not in reads:
+    pools = {"knowledge_source": _without_proposals(
+        [videos[i] for i in raw.split.knowledge_source], knowledge_classes)}
+    pools |= {name: _without_proposals([videos[i] for i in getattr(raw.split, name)], classes)
+              for name in Split._fields[1:]}
+    return _dataset(raw, name, pools, rows, classes, knowledge_classes, None)
   # Selection comes first: its statistics normalise the others as they are encoded.
   statistics = RunningMoments()
   selection_pool = build(raw.split.selection, classes, "selection.bin",
@@ -120,7 +139,10 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
     return store
 
   knowledge, testing = raw.split.knowledge_source, raw.split.testing
-  knowledge_pool = build(knowledge, knowledge_classes, "", fill(knowledge))
+  if knowledge:
+    knowledge_pool = build(knowledge, knowledge_classes, "", fill(knowledge))
+  else:
+    knowledge_pool = take(selection_pool, np.arange(0))
   testing_pool = build(testing, classes, "testing.bin", fill(testing))
   rest = [i for i in search if i not in whole_features]
   none = np.zeros((0, 2))
@@ -131,11 +153,25 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
     results = SearchResults(
         normalise(np.stack([whole_features[i] for i in search])),
         np.array([_first_label(video, classes) for video in search.values()], np.int32))
+  pools = {"knowledge_source": knowledge_pool, "selection": selection_pool,
+           "testing": testing_pool}
+  return _dataset(raw, name, pools, rows, classes, knowledge_classes, results)
+
+
+def _dataset(raw: RawData, name: str, pools: dict[str, VideoPool], rows: dict[str, Rows | None],
+             classes, knowledge_classes, search: SearchResults | None) -> Dataset:
   return Dataset(
       name=name, caption=raw.caption, classes=classes, knowledge_classes=knowledge_classes,
-      knowledge_source=knowledge_pool, selection=selection_pool, testing=testing_pool,
-      ids=Split(*map(tuple, raw.split)),
-      testing_annotations=select(raw.annotations, raw.split.testing), search=results)
+      ids=Split(*map(tuple, raw.split)), search=search,
+      testing_annotations=select(raw.annotations, raw.split.testing),
+      **{name: pool._replace(rows=rows[name]) for name, pool in pools.items()})
+
+
+def _without_proposals(videos: list[VideoAnnotation], classes: tuple[str, ...]) -> VideoPool:
+  """A pool for models that read rows: each whole video stands for its proposals."""
+  whole = [np.array([[0.0, video.duration]]) for video in videos]
+  return _without_features(videos, whole, classes)._replace(
+      features=np.zeros((len(videos), 1, 1), np.float32))
 
 
 def _encode(raw: RawData, video: VideoAnnotation, segments: np.ndarray,
@@ -227,8 +263,8 @@ def _without_features(videos: list[VideoAnnotation], segments: list[np.ndarray],
   """A pool without its features, in NumPy."""
   index = {label: i for i, label in enumerate(classes)}
   real = [video.segments[:, 1] > video.segments[:, 0] for video in videos]
-  v, p = len(videos), max(map(len, segments))
-  t = max(1, max(int(keep.sum()) for keep in real))
+  v, p = len(videos), max(map(len, segments), default=0)
+  t = max([1, *(int(keep.sum()) for keep in real)])
   pool = VideoPool(
       segments=np.zeros((v, p, 2), np.float32), features=None,
       proposal_mask=np.zeros((v, p), bool), truths=np.zeros((v, t, 2), np.float32),
@@ -240,32 +276,6 @@ def _without_features(videos: list[VideoAnnotation], segments: list[np.ndarray],
     pool.truths[i, :m], pool.truth_mask[i, :m] = video.segments[keep], True
     pool.truth_labels[i, :m] = np.array([index[label] for label in video.labels], int)[keep]
   return pool
-
-
-class RunningMoments:
-  """Mean and variance per dimension over a stream of rows, in float64 [Chan et al., 1979]."""
-
-  def __init__(self):
-    self.count, self.mean, self.squares, self.largest = 0, 0.0, 0.0, 0.0
-
-  def add(self, rows: np.ndarray) -> None:
-    """Takes in [n, d] more rows."""
-    if not len(rows):
-      return
-    rows = rows.astype(np.float64)
-    count, mean = len(rows), rows.mean(axis=0)
-    squares = np.square(rows - mean).sum(axis=0)
-    total, delta = self.count + count, mean - self.mean
-    self.squares = self.squares + squares + np.square(delta) * (self.count * count / total)
-    self.mean = self.mean + delta * (count / total)
-    self.count = total
-    self.largest = np.maximum(self.largest, np.abs(rows).max(axis=0))
-
-  def scale(self) -> np.ndarray:
-    """Factor [d] to unit variance, 0 for a dimension that is constant."""
-    deviation = np.sqrt(self.squares / max(self.count, 1))
-    constant = deviation <= _CONSTANT * self.largest
-    return np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
 
 
 def _normaliser(normalize: str, statistics: RunningMoments) -> Normalise:

@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tal_jax.data import assemble, files, simulated
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.types import DataError, Dataset, RawData
+from tal_jax.pool import PROPOSALS
 
 
 def _simulated(*, seed: int, **options: Any) -> RawData:
@@ -61,6 +62,7 @@ SOURCES: dict[str, Callable[..., RawData]] = {
 
 
 def load(options: Mapping[str, Any], *, seed: int, encoder: str,
+         reads: Sequence[str] = (PROPOSALS,),
          progress: Callable[[int, int], None] | None = None) -> Dataset:
   """Loads, validates, encodes and normalises a data set.
 
@@ -69,6 +71,7 @@ def load(options: Mapping[str, Any], *, seed: int, encoder: str,
       source's own settings (the arguments of its function; `split` is a mapping with `kind`).
     seed: of the run, added to `options["seed"]`: splits, and whatever is simulated, depend on it.
     encoder: "mean" or "context".
+    reads: as in `assemble.assemble`.
     progress: called with (videos done, videos in all).
 
   Raises:
@@ -88,4 +91,4 @@ def load(options: Mapping[str, Any], *, seed: int, encoder: str,
     raise DataError(f"data (source {name!r}): {error}. Compare the fields of config.data with "
                     "those of a shipped config.") from error
   return assemble.assemble(raw, name=name, encoder=encoder, dtype=dtype, normalize=normalize,
-                           storage=storage, progress=progress)
+                           storage=storage, reads=reads, progress=progress)

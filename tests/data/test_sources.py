@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ def load(options=SIMULATED, *, seed=0, encoder="mean", **changes):
 def assert_same(a, b):
   assert a.ids == b.ids and a.classes == b.classes
   for pool, other in zip(a[4:7], b[4:7], strict=True):
-    for x, y in zip(pool, other, strict=True):
+    for x, y in zip(*map(jax.tree.leaves, (pool, other)), strict=True):
       np.testing.assert_array_equal(x, y)
 
 

@@ -71,7 +71,9 @@ def from_files(folder, **changes):
 
 def assert_same(a, b, **tolerance):
   assert a[1:4] == b[1:4] and a.ids == b.ids
-  arrays = [(x, y) for p, q in zip(a[4:7], b[4:7], strict=True) for x, y in zip(p, q, strict=True)]
+  # All of a pool but its rows, of which there are none.
+  arrays = [(x, y) for p, q in zip(a[4:7], b[4:7], strict=True)
+            for x, y in zip(p[:-1], q[:-1], strict=True)]
   for x, y in [*arrays, *zip(a.search, b.search, strict=True)]:
     assert x.dtype == y.dtype
     np.testing.assert_allclose(x, y, **({"rtol": 0} | tolerance))
