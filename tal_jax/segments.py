@@ -86,3 +86,39 @@ def nms(segments: chex.Array, scores: chex.Array, mask: chex.Array, *, k: int,
 
   _, (indices, kept) = jax.lax.scan(pick, mask, None, length=k)
   return indices, kept
+
+
+def soft_nms(segments: chex.Array, scores: chex.Array, mask: chex.Array, *, k: int,
+             sigma: float) -> tuple[chex.Array, chex.Array, chex.Array]:
+  """Gaussian soft-NMS that stops after k segments.
+
+  Repeats k times: take the segment of the highest score, then multiply the score of every segment
+  left by exp(-tIoU^2 / sigma), tIoU being its overlap with the segment taken. Ties go to the lower
+  index.
+
+  Source: Bodla et al. (ICCV 2017), as ActionFormer (ECCV 2022) has it for segments.
+
+  Args:
+    segments: [n, 2] seconds.
+    scores: [n] not negative.
+    mask: [n] boolean, True where real.
+    k: how many segments to keep at most.
+    sigma: width of the decay, > 0.
+
+  Returns:
+    indices: [k] int32, in the order in which they were taken; 0 where nothing was left.
+    scores: [k] after the decay, descending; 0 where nothing was left.
+    kept: [k] boolean, False where nothing was left.
+  """
+  chex.assert_rank([segments, scores, mask], [2, 1, 1])
+
+  def pick(left, _):
+    i = jnp.argmax(left)
+    score = left[i]
+    kept = score >= 0
+    overlap = paired_tiou(segments, segments[i])
+    left = jnp.where(left >= 0, left * jnp.exp(-(overlap**2) / sigma), -1.0)
+    left = left.at[i].set(-1.0)
+    return left, (jnp.where(kept, i, 0).astype(jnp.int32), jnp.where(kept, score, 0.0), kept)
+
+  return jax.lax.scan(pick, jnp.where(mask, scores, -1.0), None, length=k)[1]
