@@ -23,6 +23,7 @@ from absl import logging
 
 from tal_jax import devices
 from tal_jax.learner import LearnerState
+from tal_jax.models.localizer import PerVideo
 
 _KEPT = 3  # the last one may be damaged, and the one before it
 
@@ -37,10 +38,13 @@ def _saved(state: LearnerState) -> dict[str, Any]:
 
 def _with_videos(tree: dict[str, Any], fn: Callable[[Any], Any]) -> dict[str, Any]:
   """The tree with `fn` applied to the arrays that have an entry per video of the padded pool."""
-  memory = tree["memory"]
-  return tree | {
-      "annotations": fn(tree["annotations"]), "annotation_mask": fn(tree["annotation_mask"]),
-      "memory": memory._replace(decisions=fn(memory.decisions), curved=fn(memory.curved))}
+  def is_per_video(part):
+    return isinstance(part, PerVideo)
+
+  memory = jax.tree.map(lambda part: part.map_videos(fn) if is_per_video(part) else part,
+                        tree["memory"], is_leaf=is_per_video)
+  return tree | {"annotations": fn(tree["annotations"]),
+                 "annotation_mask": fn(tree["annotation_mask"]), "memory": memory}
 
 
 def _digest(tree: Any) -> str:
@@ -80,7 +84,7 @@ class Checkpoints:
     """The last good state, or None.
 
     Args:
-      like: a state of the same run, which gives shapes, knowledge and settings.
+      like: a state of the same run, which gives shapes, knowledge and the model's settings.
     """
     target = jax.tree.map(np.zeros_like, _saved(like))
     tree = devices.from_writer(lambda: self._read(target))

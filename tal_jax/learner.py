@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax import devices, oracles
-from tal_jax.models import stage_wise, svm, svm_pool
+from tal_jax.models import stage_wise, svm
+from tal_jax.models.localizer import Attending, Confidences, FitInfo, Localizer, Params, Picks
+from tal_jax.models.stage_wise_localizer import StageWise
 from tal_jax.pool import VideoPool, take, without_features
 
 
@@ -37,7 +39,7 @@ class LearnerState:
   Where the pool is padded (`devices.place`), `labeled` is of the real videos, which come first.
 
   `annotations` is what the oracle answered, which need not be the pool's truths; it is zero where
-  nothing was asked. `memory` could be made anew from the rest, but not to the bit: with it a run
+  nothing was asked. `memory` could be made again from the rest, but not to the bit: with it a run
   that goes on from a checkpoint ends with the same numbers.
   """
 
@@ -46,18 +48,19 @@ class LearnerState:
   labeled: chex.Array  # [v] bool
   annotations: chex.Array  # [v, t, 2] float32 seconds
   annotation_mask: chex.Array  # [v, t] bool
-  model: stage_wise.StageWiseParams
-  memory: svm_pool.Memory  # the pool's scores and Newton matrix, as the last training left them
+  model: Params  # of the localisation model
+  memory: Any  # of its last training; None for a model that has none
   knowledge: Knowledge = Knowledge()
-  settings: stage_wise.Settings = flax.struct.field(
-      pytree_node=False, default=stage_wise.Settings())
+  localizer: Localizer = flax.struct.field(pytree_node=False, default=StageWise())
 
 
 class StepInfo(NamedTuple):
   indices: np.ndarray  # [b] videos that were labelled in this step
   reached_tiou: float | None  # mean tIoU of the oracle's answers, None if it marked nothing
-  fit: stage_wise.StageWiseInfo
+  fit: FitInfo
 
+
+_TRAINING = 1  # random stream of a state's key
 
 Annotate = Callable[[chex.Array, VideoPool], oracles.Answer]
 SelectFn = Callable[..., chex.Array]
@@ -76,22 +79,23 @@ def simulated_oracle(key: chex.PRNGKey, *, noise: float = 0.0,
 
 
 def init(key: chex.PRNGKey, pool: VideoPool, *, num_classes: int, num_videos: int | None = None,
-         settings: stage_wise.Settings | None = None,
+         localizer: Localizer | None = None,
          knowledge: Knowledge | None = None) -> LearnerState:
   """The learner before its first label.
 
   Args:
     num_videos: how many of the pool's videos are real; those after them are padding
       (`devices.place`), of which the learner knows nothing. Default: all.
+    localizer: the localisation model; default: the paper's.
   """
+  localizer = localizer or StageWise()
   return LearnerState(
       step=jnp.zeros((), jnp.int32), key=key,
       labeled=jnp.zeros(num_videos or pool.num_videos, bool),
       annotations=jnp.zeros_like(jnp.asarray(pool.truths)),
       annotation_mask=jnp.zeros_like(jnp.asarray(pool.truth_mask)),
-      model=stage_wise.init(pool.dim, num_classes),
-      memory=svm_pool.empty_memory(*pool.proposal_mask.shape, pool.dim),
-      knowledge=knowledge or Knowledge(), settings=settings or stage_wise.Settings())
+      model=localizer.init(pool, num_classes), memory=localizer.empty_memory(pool),
+      knowledge=knowledge or Knowledge(), localizer=localizer)
 
 
 def annotated_pool(state: LearnerState, pool: VideoPool, *,
@@ -123,23 +127,47 @@ def label(state: LearnerState, pool: VideoPool, indices: chex.Array,
 
 
 def train(state: LearnerState,
-          pool: VideoPool) -> tuple[LearnerState, stage_wise.StageWiseInfo]:
+          pool: VideoPool) -> tuple[LearnerState, FitInfo]:
   """Retrains the model on all labels, from the last parameters."""
   labeled = jnp.pad(state.labeled, (0, pool.num_videos - state.labeled.shape[0]))
   annotated = pool._replace(truths=state.annotations, truth_mask=state.annotation_mask)
-  model, info, memory = stage_wise.fit_labeled(
-      annotated, labeled, num_classes=state.model.classifier.b.shape[0],
-      settings=state.settings, start=state.model, memory=state.memory)
+  # Folded in, not split off: what the selection functions draw does not depend on the model.
+  model, info, memory = state.localizer.fit(
+      jax.random.fold_in(state.key, _TRAINING), annotated, labeled, start=state.model,
+      memory=state.memory)
   return state.replace(model=model, memory=memory), info
 
 
-def decisions(state: LearnerState, pool: VideoPool) -> chex.Array:
-  """The SVM's decision value of every proposal of the pool: [v, p]; -inf where padded.
+def confidences(state: LearnerState, pool: VideoPool) -> Confidences:
+  """The model's confidence in an action at each place of every video."""
+  return state.localizer.confidences(state.model, pool, state.memory)
 
-  The last fit scored the pool; only a model of another origin costs a pass.
-  """
-  values = svm_pool.decisions(pool.features, pool.proposal_mask, state.model.svm, state.memory)
-  return jnp.where(pool.proposal_mask, values, -jnp.inf)
+
+def picks(state: LearnerState, pool: VideoPool) -> Picks:
+  """The segments of every video that the model looks at most closely."""
+  return state.localizer.picks(state.model, pool, state.memory)
+
+
+def attention(state: LearnerState) -> stage_wise.Attention:
+  """The attention of a stage-wise model; TypeError where the learner has another model."""
+  return _attending(state).attention(state.model)
+
+
+def attention_settings(state: LearnerState) -> stage_wise.Settings:
+  """How that attention is trained, and picks; TypeError where the learner has another model."""
+  return _attending(state).attention_settings
+
+
+def decisions(state: LearnerState, pool: VideoPool) -> chex.Array:
+  """That attention's value of every proposal: [v, p]; -inf where padded; TypeError as above."""
+  return _attending(state).decisions(state.model, pool, state.memory)
+
+
+def _attending(state: LearnerState) -> Attending:
+  if not isinstance(state.localizer, Attending):
+    raise TypeError(f"{type(state.localizer).__name__} has no attention, which this selection "
+                    "function reads: the stage-wise models have one (StageWise, TwoStage)")
+  return state.localizer
 
 
 def start(state: LearnerState, pool: VideoPool, *, num_initial: int,

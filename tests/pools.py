@@ -11,11 +11,13 @@ import numpy as np
 
 from tal_jax import learner
 from tal_jax.models import stage_wise, svm
+from tal_jax.models.stage_wise_localizer import StageWise
 from tal_jax.pool import Video, VideoPool, from_videos
 
 NUM_VIDEOS, NUM_PROPOSALS, NUM_TRUTHS, DIM, NUM_CLASSES = 16, 8, 2, 5, 3
 # A tight SVM: AP is a step function of it, and is compared between ways to compute it.
 SETTINGS = stage_wise.Settings(top_k=3, svm_c=0.1, svm_tol=1e-6, classifier_max_iters=10)
+LOCALIZER = StageWise(SETTINGS)
 
 
 def videos(num_videos: int = NUM_VIDEOS, *, seed: int = 0) -> VideoPool:
@@ -84,9 +86,9 @@ def selector(seed: int = 0, *, num_support: int = 6, num_bins: int = 10, gamma: 
 
 
 def started(pool: VideoPool, testing: VideoPool, *, seed: int = 0, num_initial: int = 4,
-            annotate=None) -> learner.LearnerState:
+            annotate=None, localizer=LOCALIZER) -> learner.LearnerState:
   """A learner with its first labels and a trained model."""
-  first = learner.init(jax.random.key(seed), pool, num_classes=NUM_CLASSES, settings=SETTINGS,
+  first = learner.init(jax.random.key(seed), pool, num_classes=NUM_CLASSES, localizer=localizer,
                        knowledge=knowledge(testing))
   annotate = annotate or learner.simulated_oracle(jax.random.key(100 + seed))
   return learner.start(first, pool, num_initial=num_initial, annotate=annotate)[0]

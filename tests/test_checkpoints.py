@@ -12,16 +12,18 @@ from absl import logging
 
 from tal_jax import checkpoints as lib
 from tal_jax import learner
+from tal_jax.models.stage_wise_two import Settings, TwoStage
 from tal_jax.selection import SELECTION
 from tests import pools
 
+TWO_STAGE = TwoStage(Settings(num_kept=6, num_picks=3))
 ROOT = str(pathlib.Path(__file__).resolve().parents[1])
 
 
 @pytest.fixture(scope="module")
 def first():
   pool = pools.videos()
-  return learner.init(jax.random.key(0), pool, num_classes=3, settings=pools.SETTINGS,
+  return learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER,
                       knowledge=pools.knowledge(pool))
 
 
@@ -79,7 +81,7 @@ def test_round_trip(first, tmp_path, warnings):
   save(tmp_path / "c", first, range(5))
   got = restore(tmp_path / "c", first)
   assert content(got) == content(at(first, 4)) and not warnings
-  assert got.settings == first.settings and got.knowledge is first.knowledge
+  assert got.localizer == first.localizer and got.knowledge is first.knowledge
   # The key is one: it can be split, and gives the same stream.
   np.testing.assert_array_equal(jax.random.key_data(jax.random.split(got.key)),
                                 jax.random.key_data(jax.random.split(jax.random.key(104))))
@@ -92,7 +94,7 @@ def test_a_restored_learner_goes_on_alike(tmp_path):
   checkpoints = lib.Checkpoints(tmp_path / "c")
   checkpoints.save(state)
   restored = checkpoints.restore(learner.init(
-      jax.random.key(5), pool, num_classes=3, settings=pools.SETTINGS,
+      jax.random.key(5), pool, num_classes=3, localizer=pools.LOCALIZER,
       knowledge=state.knowledge))
   checkpoints.close()
   go = {"select": SELECTION["mcle"], "annotate": learner.simulated_oracle(jax.random.key(1)),
@@ -175,7 +177,7 @@ def test_without_the_padding_of_the_devices(tmp_path):
   """Saved where 13 videos are padded to 16, restored where they are not, and back."""
   def of_length(padded):
     pool = pools.videos(padded)
-    return learner.init(jax.random.key(0), pool, num_classes=3, settings=pools.SETTINGS).replace(
+    return learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER).replace(
         labeled=jnp.zeros(13, bool))
 
   state = of_length(16).replace(labeled=jnp.arange(13) % 2 == 0)
@@ -192,6 +194,37 @@ def test_without_the_padding_of_the_devices(tmp_path):
   assert content(again) == content(state)
 
 
+def two_stage(padded, *, labeled=()):
+  """A learner of the model with a second stage: 13 videos, with padding."""
+  pool = pools.videos(padded)
+  pool = pool._replace(proposal_mask=pool.proposal_mask.at[13:].set(False),
+                       truth_mask=pool.truth_mask.at[13:].set(False))
+  first = learner.init(jax.random.key(0), pool, num_classes=3, num_videos=13, localizer=TWO_STAGE)
+  state, _ = learner.label(first, pool, jnp.asarray(labeled, jnp.int32),
+                           learner.simulated_oracle(jax.random.key(1)))
+  return pool, state
+
+
+def test_a_memory_in_parts(tmp_path):
+  """Of the model with a second stage: to the bit, and without the padding of the devices."""
+  pool, state = two_stage(16, labeled=range(0, 13, 2))
+  state, _ = learner.train(state, pool)
+  assert state.memory.scores.decisions.any() and state.memory.svms[1].curved.any()
+  save_one(tmp_path / "c", state)
+  again = restore(tmp_path / "c", two_stage(16)[1])
+  assert content(again) == content(state)
+  assert jax.tree.structure(again.memory) == jax.tree.structure(state.memory)
+  go = {"select": SELECTION["uncertainty"], "batch_size": 3,
+        "annotate": learner.simulated_oracle(jax.random.key(1))}
+  assert content(learner.step(again, pool, **go)[0]) == content(learner.step(state, pool, **go)[0])
+  short = restore(tmp_path / "c", two_stage(13)[1])
+  for part, whole in zip(jax.tree.leaves(short.memory), jax.tree.leaves(state.memory), strict=True):
+    np.testing.assert_array_equal(part, whole[:13] if whole.shape[:1] == (16,) else whole)
+  assert short.memory.scores.attention.shape[0] == short.memory.svms[2].curved.shape[0] == 13
+  save_one(tmp_path / "d", short)
+  assert content(restore(tmp_path / "d", two_stage(16)[1])) == content(state)
+
+
 def test_an_unfinished_write_is_not_a_checkpoint(first, tmp_path, warnings):
   """What SIGKILL leaves in the middle of a save: a folder under orbax' temporary name."""
   save(tmp_path / "c", first, range(2))
@@ -203,7 +236,7 @@ def test_in_another_process(first, tmp_path):
   save(tmp_path / "c", first, [7])
   code = ("import sys, jax; from tests import pools, test_checkpoints as t; "
           "from tal_jax import learner; pool = pools.videos(); "
-          "like = learner.init(jax.random.key(0), pool, num_classes=3, settings=pools.SETTINGS, "
+          "like = learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER, "
           "knowledge=pools.knowledge(pool)); "
           "assert t.content(t.restore(sys.argv[1], like)) == t.content(t.at(like, 7))")
   subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], cwd=ROOT, check=True)

@@ -27,7 +27,7 @@ def testing():
 
 def first(pool, testing, seed=0):
   return learner.init(jax.random.key(seed), pool, num_classes=pools.NUM_CLASSES,
-                      settings=pools.SETTINGS, knowledge=pools.knowledge(testing))
+                      localizer=pools.LOCALIZER, knowledge=pools.knowledge(testing))
 
 
 def leaves(state):

@@ -19,6 +19,7 @@ from experiments.benchmarks import data, svm_peers
 from experiments.benchmarks.timing import peak_mib, spread
 from tal_jax import learner
 from tal_jax.models import stage_wise
+from tal_jax.models.stage_wise_localizer import StageWise
 from tal_jax.pool import VideoPool, append, take
 from tal_jax.selection import SELECTION
 from tal_jax.selection.uncertainty import NUM_BINS
@@ -35,7 +36,8 @@ def cases(size: str) -> list[dict[str, Any]]:
 def measure(case: dict[str, Any]) -> list[dict[str, Any]]:
   """Times successive steps (after one that compiles), and the plain step on the last labels."""
   pool = _pool(case)
-  state = learner.init(jax.random.key(0), pool, num_classes=_NUM_CLASSES, settings=data.SETTINGS)
+  state = learner.init(jax.random.key(0), pool, num_classes=_NUM_CLASSES,
+                       localizer=StageWise(data.SETTINGS))
   annotate = learner.simulated_oracle(jax.random.key(1))
   state, _ = learner.start(state, pool, num_initial=case["labeled"], annotate=annotate)
   seconds, converged, gaps = [], [], []
@@ -71,23 +73,23 @@ def _pool(case: dict[str, Any]) -> VideoPool:
 
 def _plain_step(state: learner.LearnerState, pool: VideoPool) -> tuple[float, float]:
   """Seconds of the plain step on the state's labels; how far our SVM's objective is above its."""
+  settings = learner.attention_settings(state)
   labeled = np.flatnonzero(state.labeled)
   chosen = take(pool, labeled)
-  y, overlaps = map(np.asarray, stage_wise.attention_labels(chosen, state.settings))
+  y, overlaps = map(np.asarray, stage_wise.attention_labels(chosen, settings))
   labels = np.take_along_axis(np.asarray(chosen.truth_labels), overlaps.argmax(-1), axis=1)
   features = np.asarray(pool.features)
   x = features[labeled].reshape(-1, pool.dim)
   nothing = np.zeros((0, pool.dim)), np.zeros(0)
   begin = time.perf_counter()
-  fit = svm_peers.linear_svc(x, y.ravel(), *nothing, state.settings.svm_c,
-                             state.settings.svm_loss)
+  fit = svm_peers.linear_svc(x, y.ravel(), *nothing, settings.svm_c, settings.svm_loss)
   scores = (x @ fit.w + fit.b).reshape(y.shape)
   platt = LogisticRegression(C=1e6).fit(scores.reshape(-1, 1), y.ravel())
-  best = np.argsort(-scores, axis=1)[:, :state.settings.top_k]
+  best = np.argsort(-scores, axis=1)[:, :settings.top_k]
   video, row = np.nonzero(np.take_along_axis(y, best, axis=1) > 0)
   row = best[video, row]
-  LogisticRegression(C=state.settings.classifier_c, max_iter=state.settings.classifier_max_iters
-                     ).fit(features[labeled[video], row], labels[video, row])
+  LogisticRegression(C=settings.classifier_c, max_iter=settings.classifier_max_iters).fit(
+      features[labeled[video], row], labels[video, row])
   h = platt.predict_proba((features.reshape(-1, pool.dim) @ fit.w + fit.b).reshape(-1, 1))[:, 1]
   entropies = []
   for video_h in h.reshape(pool.num_videos, -1):
@@ -95,6 +97,6 @@ def _plain_step(state: learner.LearnerState, pool: VideoPool) -> tuple[float, fl
     entropies.append(-np.sum(share * np.log(np.maximum(share, 1e-12))))
   np.argsort(entropies)
   seconds = time.perf_counter() - begin
-  ours, theirs = (svm_peers.objective(p.w, p.b, x, y.ravel(), state.settings.svm_c,
-                                      state.settings.svm_loss) for p in (state.model.svm, fit))
+  ours, theirs = (svm_peers.objective(p.w, p.b, x, y.ravel(), settings.svm_c,
+                                      settings.svm_loss) for p in (state.model.svm, fit))
   return seconds, (ours - theirs) / theirs

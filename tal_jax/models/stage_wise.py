@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from tal_jax import segments as seg
 from tal_jax.models import classifier, platt, svm, svm_pool
+from tal_jax.models.localizer import Detections
 from tal_jax.models.svm_blocks import margins, take_rows
 from tal_jax.pool import VideoPool, proposal_overlaps, without_features
 
@@ -42,18 +43,21 @@ class StageWiseParams(NamedTuple):
   classifier: classifier.ClassifierParams
 
 
+class Attention(NamedTuple):
+  """What selection functions read: a linear function of a proposal's features, calibrated."""
+
+  svm: svm.SvmParams
+  platt: platt.PlattParams
+
+
 class StageWiseInfo(NamedTuple):
   svm: svm.SvmInfo
   classifier: classifier.ClassifierInfo
   num_classifier_rows: int  # positives within the top-k
 
-
-class Detections(NamedTuple):
-  segments: chex.Array  # [v, k, 2] seconds, best attention first
-  scores: chex.Array  # [v, k, c] z_c
-  attention: chex.Array  # [v, k] h
-  mask: chex.Array  # [v, k] True where a segment was left to keep
-  decisions: chex.Array  # [v, k] the SVM's, which order the segments without saturation
+  @property
+  def metrics(self) -> dict[str, float | bool | str]:
+    return {"duality_gap": float(self.svm.duality_gap), "svm_converged": bool(self.svm.converged)}
 
 
 def init(dim: int, num_classes: int) -> StageWiseParams:
@@ -108,7 +112,11 @@ def attend(decisions: chex.Array, pool: VideoPool,
 
 
 def detect(params: StageWiseParams, pool: VideoPool, settings: Settings) -> Detections:
-  """Localises actions in every video of the pool: one pass over it, and one over the picks."""
+  """Localises actions in every video of the pool: one pass over it, and one over the picks.
+
+  Segments come best attention first; `decisions` are the SVM's, which order them without
+  saturation.
+  """
   decisions = decision(params.svm, pool)
   indices, kept = _attend(decisions, without_features(pool), settings)
   v, k = indices.shape

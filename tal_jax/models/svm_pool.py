@@ -22,6 +22,7 @@ The loop runs on the host, since the features may be streamed from a file (`svm_
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -48,6 +49,10 @@ class Memory(NamedTuple):
   gram: chex.Array  # [d + 1, d + 1] float32, of the rows `curved`
   pull: chex.Array  # [d + 1] float32, the sum of these rows times their labels
   curved: chex.Array  # [v, p] bool
+
+  def map_videos(self, fn: Callable[[chex.Array], chex.Array]) -> Memory:
+    """See `localizer.PerVideo`."""
+    return self._replace(decisions=fn(self.decisions), curved=fn(self.curved))
 
 
 def empty_memory(num_videos: int, num_rows: int, dim: int) -> Memory:

@@ -24,5 +24,8 @@ SELECTION = {
     "greedy_oracle": greedy_oracle.select,
 }
 
+# These read the attention of a stage-wise model; the others any model (models/localizer.py).
+READS_ATTENTION = ("mcle", "lal", "greedy_oracle")
+
 # What a strategy needs in `state.knowledge`; the experiments build only what is asked for.
 NEEDS = {"mcle": "prior", "lal": "lal", "greedy_oracle": "testing"}

@@ -94,9 +94,10 @@ def predict(selector: Selector, state: chex.Array, samples: chex.Array) -> chex.
 def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
   """The predicted gain of every video of the pool: [v]."""
   selector = state.knowledge.lal
-  confidence = stage_wise.calibrated(state.model.platt, learner.decisions(state, pool))
+  attention = learner.attention(state)
+  confidence = stage_wise.calibrated(attention.platt, learner.decisions(state, pool))
   samples = _histogram(confidence, pool.proposal_mask, num_bins=selector.sample_mean.shape[0])
-  return predict(selector, describe_state(state.model.svm), samples)
+  return predict(selector, describe_state(attention.svm), samples)
 
 
 _histogram = jax.jit(histogram, static_argnames="num_bins")

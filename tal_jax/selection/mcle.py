@@ -48,7 +48,7 @@ def video_values(state: LearnerState, pool: VideoPool) -> VideoValues:
     prior = stage_wise.decision(state.knowledge.prior, pool)
   annotated = pool._replace(truths=state.annotations, truth_mask=state.annotation_mask)
   return _video_values(learner.decisions(state, pool), prior, without_features(annotated),
-                       state.settings)
+                       learner.attention_settings(state))
 
 
 @functools.partial(jax.jit, static_argnames="settings")

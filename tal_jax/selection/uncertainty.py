@@ -1,7 +1,7 @@
 """Uncertainty sampling (US), two readings.
 
-Notation: h: [v, p] confidences of the attention module; p_b: the share of a video's confidences
-in bin b.
+Notation: h: [v, p] confidences of the model at p places of a video, with the stage-wise model its
+proposals; p_b: the share of a video's confidences in bin b.
 
 Source: the paper, Sec. 3.2: "we compute the entropy of the video predictions (i.e. the histogram of
 confidence scores in the columns of X) and select the one with highest entropy value". That entropy
@@ -18,7 +18,6 @@ import jax.numpy as jnp
 
 from tal_jax import learner
 from tal_jax.learner import LearnerState
-from tal_jax.models import stage_wise
 from tal_jax.pool import VideoPool
 from tal_jax.selection import ranking
 
@@ -57,14 +56,12 @@ def binary_entropy(confidence: chex.Array, mask: chex.Array) -> chex.Array:
 
 def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
   """The paper's histogram entropy of every video: [v]."""
-  confidence = stage_wise.calibrated(state.model.platt, learner.decisions(state, pool))
-  return _histogram_entropy(confidence, pool.proposal_mask)
+  return _histogram_entropy(*learner.confidences(state, pool))
 
 
 def binary_scores(state: LearnerState, pool: VideoPool) -> chex.Array:
   """The mean binary entropy of every video: [v]."""
-  confidence = stage_wise.calibrated(state.model.platt, learner.decisions(state, pool))
-  return _binary_entropy(confidence, pool.proposal_mask)
+  return _binary_entropy(*learner.confidences(state, pool))
 
 
 _histogram_entropy, _binary_entropy = jax.jit(histogram_entropy), jax.jit(binary_entropy)

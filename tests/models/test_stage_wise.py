@@ -142,7 +142,8 @@ def test_padding_changes_nothing():
   expected, found = (stage_wise.detect(params, pool, SETTINGS) for pool in (POOL, padded))
   v = POOL.num_videos
   assert not found.mask[v:].any() and not found.attention[v:].any()
-  for name, value in expected._asdict().items():
+  for name in expected._fields[:-1]:  # all but the labels, of which it has none
+    value = getattr(expected, name)
     np.testing.assert_allclose(np.asarray(getattr(found, name)[:v], np.float32)[expected.mask],
                                np.asarray(value, np.float32)[expected.mask], atol=1e-5)
 

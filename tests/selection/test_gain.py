@@ -8,6 +8,7 @@ import pytest
 from tal_jax import learner
 from tal_jax.metrics.attention_ap import attention_ap
 from tal_jax.models import stage_wise, svm
+from tal_jax.models.stage_wise_localizer import StageWise
 from tal_jax.pool import append, pad, take
 from tal_jax.selection import gain, greedy_oracle, held_out
 from tests import pools
@@ -82,7 +83,7 @@ def test_chunks_the_start_and_padding_change_nothing(pool, testing, labeled, slo
 
 
 def test_greedy_oracle_takes_the_largest_true_gain(pool, testing, slow_gains):
-  first = learner.init(jax.random.key(0), pool, num_classes=3, settings=SETTINGS,
+  first = learner.init(jax.random.key(0), pool, num_classes=3, localizer=StageWise(SETTINGS),
                        knowledge=pools.knowledge(testing))
   state, _ = learner.label(first, pool, jnp.arange(4),
                            learner.simulated_oracle(jax.random.key(0)))

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from tal_jax import learner
 from tal_jax.selection import margin as lib
 
 
@@ -19,12 +20,12 @@ def slow_margins(state, pool, k):
 
 
 def test_scores_against_a_loop(state, pool):
-  np.testing.assert_allclose(-lib.scores(state, pool),
-                             slow_margins(state, pool, state.settings.top_k), atol=1e-5)
+  wanted = slow_margins(state, pool, learner.attention_settings(state).top_k)
+  np.testing.assert_allclose(-lib.scores(state, pool), wanted, atol=1e-5)
 
 
 def test_smallest_margin_first(state, pool):
-  margins = slow_margins(state, pool, state.settings.top_k)
+  margins = slow_margins(state, pool, learner.attention_settings(state).top_k)
   picks = lib.select(jax.random.key(0), state, pool, batch_size=5)
   free = ~np.asarray(state.labeled)
   np.testing.assert_allclose(margins[picks], np.sort(margins[free])[:5], atol=1e-5)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tal_jax import learner
 from tal_jax.selection import mcle as lib
 
 V, B = 9, 4
@@ -68,7 +69,7 @@ def test_video_values_against_a_loop(state, pool):
     x = np.float64(pool.features[i])[np.asarray(pool.proposal_mask[i])]
     segments = np.float64(pool.segments[i])[np.asarray(pool.proposal_mask[i])]
     decisions = x @ w + b
-    picks = np.argsort(-decisions)[:state.settings.top_k]
+    picks = np.argsort(-decisions)[:learner.attention_settings(state).top_k]
     np.testing.assert_allclose(values.model[i], decisions[picks].mean(), atol=1e-4)
     np.testing.assert_allclose(values.prior[i], (x[picks] @ prior_w + prior_b).mean(), atol=1e-4)
     if state.labeled[i]:
@@ -78,5 +79,5 @@ def test_video_values_against_a_loop(state, pool):
                     for (s, e), real in zip(np.float64(state.annotations[i]),
                                             np.asarray(state.annotation_mask[i]), strict=True)
                     if real and min(end, e) > max(start, s)]
-        hits += max(overlaps, default=0) > state.settings.positive_tiou
+        hits += max(overlaps, default=0) > learner.attention_settings(state).positive_tiou
       assert bool(values.positive[i]) == (hits > len(picks) / 2)
