@@ -1,0 +1,202 @@
+"""`Point`: the point detector as a localisation model of the learner.
+
+The network is trained from the labelled videos alone, in a few hundred steps; a round that follows
+another starts from its weights and takes fewer. Its parameters have the same shapes whatever
+levels are in use.
+
+Source: see the package; the sizes were chosen on HAPT, bedsensor and jaad with labels that a user
+with few of them does not have (docs/results.md says what was looked at).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tal_jax import devices
+from tal_jax.models import labeled_rows, row_training
+from tal_jax.models.labeled_rows import LabeledRows
+from tal_jax.models.localizer import Confidences, Detections, Picks
+from tal_jax.models.point import decoding, scoring
+from tal_jax.models.point import levels as levels_lib
+from tal_jax.models.point.levels import Levels
+from tal_jax.models.point.network import Network
+from tal_jax.models.point.training import Loss
+from tal_jax.pool import ROWS, VideoPool
+
+
+class Settings(NamedTuple):
+  """Hyper-parameters; hashable."""
+
+  context: str = "conv"  # or "maxpool", "transformer"
+  width: int = 64
+  steps: int = 400  # of a training from nothing, a multiple of row_training.CHUNK
+  # Of a round that starts from the last one's weights, while it has less than twice the videos of
+  # the last training from nothing; 0: always from nothing.
+  warm_steps: int = 100
+  longest_crop: int = 1024  # rows
+  top_k: int = 10  # picks per video, for selection functions
+  schedule: row_training.Schedule = row_training.Schedule()
+  decoding: decoding.Settings = decoding.Settings()
+
+
+class PointParams(NamedTuple):
+  network: Any  # the average of the weights
+  levels: chex.Array  # [2] int32, of `Levels`
+  begun_with: chex.Array  # [] int32, videos of the last training from nothing; 0 before any label
+
+
+class PointInfo(NamedTuple):
+  loss: float  # mean of the last steps
+  num_steps: int
+  levels: Levels
+
+  @property
+  def metrics(self) -> dict[str, float | bool | str]:
+    return {"loss": self.loss, "num_steps": self.num_steps}
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+  """The detector; `memory` is None."""
+
+  settings: Settings = Settings()
+  reads = (ROWS,)
+
+  def init(self, pool: VideoPool, num_classes: int) -> PointParams:
+    return _initial(jax.random.key(0), pool.rows.dim, num_classes, levels_lib.DEFAULT,
+                    self.settings)
+
+  def empty_memory(self, pool: VideoPool) -> None:
+    del pool
+
+  def fit(self, key: chex.PRNGKey, pool: VideoPool, labeled: chex.Array, *, start: PointParams,
+          memory: None) -> tuple[PointParams, PointInfo, None]:
+    """Trains on the labelled videos; without any row among them the model stays as it is."""
+    del memory
+    data = labeled_rows.of_pool(pool, np.asarray(labeled))
+    params, info = fit(key, data, start=start, settings=self.settings)
+    return params, info, None
+
+  def detect(self, params: PointParams, pool: VideoPool) -> Detections:
+    found = scoring.detect(params.network, pool.rows, devices.to_host(pool.durations),
+                           network=_network(params, self.settings),
+                           settings=self.settings.decoding)
+    return Detections(found.segments, found.scores, found.scores, found.mask, found.scores,
+                      found.labels)
+
+  def confidences(self, params: PointParams, pool: VideoPool, memory: None) -> Confidences:
+    """The surest class at each place of the first level's grid, whatever level says so."""
+    seen = self._look(params, pool)
+    return Confidences(seen.confidence, seen.confidence_mask)
+
+  def picks(self, params: PointParams, pool: VideoPool, memory: None) -> Picks:
+    """The segments of the surest points that do not overlap; their class head's features."""
+    seen = self._look(params, pool)
+    return Picks(seen.segments, seen.pick_confidence, seen.pick_classes, seen.pick_features,
+                 seen.pick_mask)
+
+  def embed(self, params: PointParams, pool: VideoPool) -> chex.Array:
+    """The mean of the class head's features over all points: [v, width]."""
+    return self._look(params, pool).features
+
+  def _look(self, params: PointParams, pool: VideoPool) -> scoring.Seen:
+    return scoring.look(params.network, pool.rows, devices.to_host(pool.durations),
+                        network=_network(params, self.settings), num_picks=self.settings.top_k)
+
+
+def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
+        settings: Settings) -> tuple[PointParams, PointInfo]:
+  """One training run on the labelled rows, from `start` where its levels will do.
+
+  Args:
+    key: of the initial weights and of the crops.
+    data: the labelled videos.
+    start: the last round's parameters, or initial ones.
+    settings: hyper-parameters.
+  """
+  k_init, k_run = jax.random.split(key)
+  counts, mask = np.asarray(data.count), np.asarray(data.mask)
+  levels = Levels(*map(int, start.levels))
+  if not counts.any():
+    return start, PointInfo(0.0, 0, levels)
+  truths = np.asarray(data.truths)[mask]
+  wanted = levels_lib.choose(truths[:, 1] - truths[:, 0])
+  num_videos = int((counts > 0).sum())
+  is_warm = bool(settings.warm_steps and num_videos < 2 * int(start.begun_with)
+                 and levels_lib.covers(levels, wanted))
+  if not is_warm:
+    levels = wanted
+    start = _initial(k_init, data.values.shape[1], num_classes(start), levels, settings)
+  num = settings.warm_steps if is_warm else settings.steps
+  network = _network(start, settings)
+  multiple = scoring.multiple(network)
+  length = labeled_rows.crop_length(counts, most=settings.longest_crop, multiple=multiple)
+  steps = row_training.plan(k_run, counts, num, settings.schedule, length=length)
+  progress, loss = row_training.run(
+      row_training.begin(start.network, jnp.zeros(())), data, steps, loss_fn=Loss(network),
+      length=length, schedule=settings.schedule)
+  begun_with = start.begun_with if is_warm else jnp.asarray(num_videos, jnp.int32)
+  return (PointParams(progress.average, start.levels, begun_with),
+          PointInfo(float(loss), num, levels))
+
+
+def fit_many(keys: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
+             settings: Settings) -> PointParams:
+  """Several training runs from nothing side by side, on the same labels: an ensemble.
+
+  Args:
+    keys: [r]; run i is what `fit(keys[i], ...)` gives from an untrained `start`, to rounding.
+    data: the labelled videos, at least one with rows.
+    start: of `init`; gives the number of classes.
+    settings: hyper-parameters.
+
+  Returns:
+    Parameters with a leading axis r.
+  """
+  counts = np.asarray(data.count)
+  truths = np.asarray(data.truths)[np.asarray(data.mask)]
+  levels = levels_lib.choose(truths[:, 1] - truths[:, 0])
+  pairs = jax.vmap(jax.random.split)(keys)
+  first = jax.vmap(lambda key: _initial(key, data.values.shape[1], num_classes(start), levels,
+                                        settings))(pairs[:, 0])
+  network = Network(num_classes(start), levels, settings.width, settings.context)
+  length = labeled_rows.crop_length(counts, most=settings.longest_crop,
+                                    multiple=scoring.multiple(network))
+  runs = [row_training.plan(key, counts, settings.steps, settings.schedule, length=length)
+          for key in pairs[:, 1]]
+  steps = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
+  progress = jax.vmap(row_training.begin)(first.network, jnp.zeros(len(runs)))
+  progress, _ = row_training.run_many(progress, data, steps, loss_fn=Loss(network), length=length,
+                                      schedule=settings.schedule)
+  begun_with = jnp.full(len(runs), (counts > 0).sum(), jnp.int32)
+  return PointParams(progress.average, first.levels, begun_with)
+
+
+def num_classes(params: PointParams) -> int:
+  return params.network["classes"]["out"]["bias"].shape[0]
+
+
+def _network(params: PointParams, settings: Settings) -> Network:
+  return Network(num_classes(params), Levels(*map(int, params.levels)), settings.width,
+                 settings.context)
+
+
+def _initial(key: chex.PRNGKey, dim: int, num_classes: int, levels: Levels,
+             settings: Settings) -> PointParams:
+  network = Network(num_classes, levels, settings.width, settings.context)
+  return PointParams(_weights(key, dim, network), jnp.array(levels, jnp.int32),
+                     jnp.zeros((), jnp.int32))
+
+
+@functools.partial(jax.jit, static_argnames=("dim", "network"))
+def _weights(key, dim: int, network: Network):
+  length = network.levels.strides[-1]
+  return network.init({"params": key}, jnp.zeros((1, length, dim)),
+                      jnp.ones((1, length), bool))["params"]
