@@ -16,6 +16,9 @@ is asked for, and no float32 copy of more than a block exists. The features may 
 - a NumPy array, memory-mapped or not: blocks are read on the host, one ahead of the product, and a
   file may be larger than memory;
 - traced, inside a caller's jit: one product over all rows.
+
+Other products over many videos are made with the same parts: `on_devices` and `over_rows` where the
+features are on devices, `blocks` where they are on the host (`discriminant`, `video_blocks`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import chex
 import jax
@@ -35,7 +39,7 @@ from tal_jax.models.svm_problem import PRECISION
 _VIDEOS = 16  # a block of margins, on a device: 64 proposals of 2,048 dimensions are 8 MiB
 _ROWS = 1024  # a block of sums, and of an update of a Gram matrix
 _SMALL, _STRIPS = 512, 4  # from so many dimensions a Gram matrix is made in so many strips
-_STREAMED_BYTES = 16 << 20  # a block read from a file
+STREAMED_BYTES = 16 << 20  # a block read from a file
 
 
 def margins(features: chex.Array, wanted: chex.Array, theta: chex.Array) -> chex.Array:
@@ -48,21 +52,21 @@ def margins(features: chex.Array, wanted: chex.Array, theta: chex.Array) -> chex
     return jnp.where(wanted, values, 0.0)
   if isinstance(features, np.ndarray):
     return _streamed_margins(features, np.asarray(wanted), theta)
-  return _on_devices(_margins, features, (wanted,), (theta,), added=False)
+  return on_devices(_margins, features, (wanted,), (theta,), added=False)
 
 
 def weighted_sum(features: chex.Array, weights: chex.Array) -> chex.Array:
   """sum_i weight_i (x_i, 1): [v, p] -> [d + 1]."""
   if isinstance(features, np.ndarray):
     return _streamed_sum(features, np.asarray(weights))
-  return _on_devices(_weighted_sum, features, (weights,), (), added=True)
+  return on_devices(_weighted_sum, features, (weights,), (), added=True)
 
 
 def gram(features: chex.Array, weights: chex.Array) -> chex.Array:
   """sum_i weight_i (x_i, 1)(x_i, 1)': [v, p] -> [d + 1, d + 1]."""
   if isinstance(features, np.ndarray):
     return _streamed_gram(features, np.asarray(weights))
-  return _on_devices(_gram, features, (weights,), (), added=True)
+  return on_devices(_gram, features, (weights,), (), added=True)
 
 
 def take_rows(features: chex.Array, video: chex.Array, row: chex.Array) -> chex.Array:
@@ -78,20 +82,31 @@ _take_rows = jax.jit(lambda features, video, row: features[video, row])
 # On devices.
 
 
-def _on_devices(kernel: Callable, features, by_video: tuple, shared: tuple, *, added: bool):
-  """Runs a kernel on one device, on each device's own videos, or inside the caller's program."""
+def on_devices(kernel: Callable, features: chex.Array, by_video: tuple, shared: tuple, *,
+               added: bool) -> Any:
+  """Runs a kernel on one device, on each device's own videos, or inside the caller's program.
+
+  Args:
+    kernel: (features, *by_video, *shared) -> arrays; hashable and the same object at every call,
+      since its program is found by it.
+    features: [v, ...], the pool's, or any array that is spread over the devices as they are.
+    by_video: pytrees of arrays [v, ...].
+    shared: pytrees of arrays that every device needs.
+    added: whether the devices' results are added; otherwise they are [v, ...], each its videos'.
+  """
   if isinstance(features, jax.core.Tracer):
     return kernel(features, *by_video, *shared)
   sharding = features.sharding
   if (not isinstance(sharding, jax.sharding.NamedSharding) or not len(sharding.spec)
       or sharding.spec[0] is None):
-    return _jitted(kernel)(features, *by_video, *shared)
+    return jitted(kernel)(features, *by_video, *shared)
   return _sharded(kernel, sharding.mesh, sharding.spec[0], len(by_video), len(shared), added)(
       features, *by_video, *shared)
 
 
 @functools.cache
-def _jitted(kernel: Callable) -> Callable:
+def jitted(kernel: Callable) -> Callable:
+  """The program of a kernel on one device."""
   return jax.jit(kernel)
 
 
@@ -110,7 +125,7 @@ def _sharded(kernel: Callable, mesh, axis, num_by_video: int, num_shared: int,
 
 
 def _margins(features, wanted, theta):
-  order, count = _true_first(wanted.any(1)[:, None], _VIDEOS)
+  order, count = true_first(wanted.any(1)[:, None], _VIDEOS)
 
   def body(i, values):
     index = jax.lax.dynamic_slice_in_dim(order, i * _VIDEOS, _VIDEOS)
@@ -126,23 +141,26 @@ def _weighted_sum(features, weights):
     w = jnp.matmul(weight[None], x, precision=PRECISION)[0]
     return total + jnp.append(w, weight.sum())
 
-  return _over_rows(features, weights, body, jnp.zeros(features.shape[-1] + 1))
+  return over_rows(features, weights, body, jnp.zeros(features.shape[-1] + 1))
 
 
 def _gram(features, weights):
   d = features.shape[-1]
-  return _bordered(*_over_rows(features, weights, _add_outer,
+  return _bordered(*over_rows(features, weights, _add_outer,
                                (jnp.zeros((d, d)), jnp.zeros(d), jnp.zeros(()))))
 
 
-def _over_rows(features, weights, body, carry):
-  """Folds body(x [r, d], weight [r], carry) over the rows of non-zero weight."""
+def over_rows(features: chex.Array, weights: chex.Array, body: Callable, carry: Any) -> Any:
+  """Folds body(x [r, d] float32, weight [r], carry) over the rows of non-zero weight.
+
+  For kernels of `on_devices`: [v, p, d], [v, p]. Rows that fill up the last block have weight 0.
+  """
   d = features.shape[-1]
   rows, weights = features.reshape(-1, d), weights.ravel()
   size = min(_ROWS, rows.shape[0])
   if not size:
     return carry
-  order, count = _true_first((weights != 0).reshape(features.shape[:2]), size)
+  order, count = true_first((weights != 0).reshape(features.shape[:2]), size)
 
   def block(i, carry):
     index = jax.lax.dynamic_slice_in_dim(order, i * size, size)
@@ -152,7 +170,7 @@ def _over_rows(features, weights, body, carry):
   return jax.lax.fori_loop(0, -(-count // size), block, carry)
 
 
-def _true_first(mask: chex.Array, block: int) -> tuple[chex.Array, chex.Array]:
+def true_first(mask: chex.Array, block: int) -> tuple[chex.Array, chex.Array]:
   """Flat indices of the True entries [v, p], in order, filled up with the first; their number.
 
   The result is long enough for slices of `block` from every multiple of it. A cumulative sum in two
@@ -193,9 +211,14 @@ def _bordered(gram, border, corner):
 # From the host.
 
 
-def _blocks(features: np.ndarray, videos: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Blocks of the given videos, [n], [n, p, d], the next one read while one is worked on."""
-  step = max(1, _STREAMED_BYTES // max(1, features[:1].nbytes))
+def blocks(features: np.ndarray, videos: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Blocks of the given videos, the next one read while one is worked on.
+
+  Yields:
+    [n] indices, and [m, p, d] their features; m is n or, for the last block of several, that of the
+    others, filled up with zeros.
+  """
+  step = max(1, STREAMED_BYTES // max(1, features[:1].nbytes))
   parts = [videos[low:low + step] for low in range(0, len(videos), step)]
   if not parts:
     return
@@ -218,7 +241,7 @@ def _block_margins(block, theta):
 
 def _streamed_margins(features, wanted, theta):
   values = np.zeros(features.shape[:2], np.float32)
-  for videos, block in _blocks(features, np.flatnonzero(wanted.any(1))):
+  for videos, block in blocks(features, np.flatnonzero(wanted.any(1))):
     values[videos] = np.asarray(_block_margins(block, theta))[:len(videos)]
   return jnp.asarray(np.where(wanted, values, np.float32(0.0)))
 
@@ -232,7 +255,7 @@ def _block_sum(block, weights):
 
 def _streamed_sum(features, weights):
   total = jnp.zeros(features.shape[-1] + 1)
-  for videos, block in _blocks(features, np.flatnonzero((weights != 0).any(1))):
+  for videos, block in blocks(features, np.flatnonzero((weights != 0).any(1))):
     padded = np.zeros(block.shape[:2], np.float32)
     padded[:len(videos)] = weights[videos]
     total = total + _block_sum(block, padded)
@@ -248,7 +271,7 @@ def _streamed_gram(features, weights):
   d = features.shape[-1]
   carry = jnp.zeros((d, d)), jnp.zeros(d), jnp.zeros(())
   rows, row_weights = np.zeros((0, d), features.dtype), np.zeros(0, np.float32)
-  for videos, block in _blocks(features, np.flatnonzero((weights != 0).any(1))):
+  for videos, block in blocks(features, np.flatnonzero((weights != 0).any(1))):
     wanted = weights[videos] != 0
     rows = np.concatenate([rows, block[:len(videos)][wanted]])
     row_weights = np.concatenate([row_weights, weights[videos][wanted]])

@@ -72,7 +72,7 @@ def test_any_number_of_rows(kind, chosen, tmp_path):
 
 
 def test_small_blocks_of_a_file(monkeypatch, tmp_path):
-  monkeypatch.setattr(lib, "_STREAMED_BYTES", 4 * FEATURES[:1].nbytes)
+  monkeypatch.setattr(lib, "STREAMED_BYTES", 4 * FEATURES[:1].nbytes)
   check(place("file", tmp_path), jnp.asarray(WANTED), jnp.asarray(WEIGHTS))
 
 
