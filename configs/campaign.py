@@ -13,8 +13,8 @@ changed between two starts, except `ask`, `labels`, `num_classes`, `num_initial`
 
 A video's id is its file's name without the suffix, in the labels, the features and the
 annotations alike. `data.annotations` is optional: a testing subset in it, annotated beforehand,
-gives the mAP after each round; a knowledge subset is what the strategies mcle and lal learn from.
-Features and proposals are as in configs/files.py.
+gives the mAP after each round; a knowledge subset is what the strategies mcle and lal learn from,
+which need --config.model=paper or stage_wise. Features and proposals are as in configs/files.py.
 
 With `ask` = "all" mind that nobody gets the same video twice: a video with c classes needs c times
 `policy.annotators` people.
@@ -40,6 +40,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     raise ValueError(f"configs/campaign.py has no variant {variant!r}")
   config = common.defaults()
   config.name = "campaign"
+  config.model = "auto"  # the best on held-out labels; "paper" for the strategies mcle and lal
   config.mcle.prior = "knowledge_source"  # real search results are not at hand
 
   campaign = config.campaign = ConfigDict()
@@ -52,7 +53,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   # Of a class that `classes` does not name.
   campaign.instructions = "Mark the start and the end of every instance of the action."
   campaign.gold = ""  # annotations of videos that measure the annotators (policy.gold_before)
-  campaign.strategy = "uncertainty"  # or random, margin, mcle, lal: tal_jax/selection
+  campaign.strategy = "uncertainty"  # or random, margin; mcle, lal with model = "paper"
   campaign.num_initial = 0  # videos of the first round, at random; 0: initial_ratio (Sec. 4.1)
   campaign.max_videos = 0  # the most to label; 0: budget_ratio
   campaign.num_rounds = 0  # the most rounds; 0: as many as the budget has

@@ -29,6 +29,8 @@ from configs import common
 def get_config(split: str = "class") -> ConfigDict:
   config = common.defaults()
   config.name = f"files:{split}"
+  config.model = "auto"  # "paper" for the strategies mcle, lal and greedy_oracle
+  config.strategies = ("random", "uncertainty", "margin")
   config.mcle.prior = "knowledge_source"  # real search results are not at hand
   data = config.data
   data.source = "files"

@@ -38,6 +38,7 @@ NUM_VIDEOS = 15_000  # Sec. 5.2
 def get_config(variant: str = "default") -> ConfigDict:
   config = campaign.get_config(variant)
   config.name = "kinetics_localization"
+  config.model = "paper"  # its learner [Sec. 5.1]
   config.batch_size = 64  # Sec. 4.2
   options = config.campaign
   options.title = "Kinetics-Localization"

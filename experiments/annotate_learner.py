@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import annotate_setup, context
+from experiments import annotate_setup, context, localizers
 from experiments.annotate_setup import Setup
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir
@@ -28,6 +28,7 @@ from tal_jax.annotation.campaign import Campaign
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.ground_truth import ground_truth
 from tal_jax.data.types import DataError, Dataset
+from tal_jax.models import localizer as localizer_lib
 from tal_jax.models import stage_wise
 from tal_jax.pool import take
 from tal_jax.selection import NEEDS, SELECTION, prior
@@ -107,14 +108,14 @@ def load(config: ConfigDict, setup: Setup, report: Reporter) -> Dataset:
   options = config.data.to_dict()
   for name in ("seed", "annotations", "annotations_format"):  # read already
     options.pop(name)
+  reads = localizers.make(config).reads
   data = campaign_data.load(
       {video_id: setup.probes[video_id] for video_id in setup.pool}, setup.intended,
-      setup.annotated, slots=config.campaign.slots_per_label, encoder=config.encoder,
+      setup.annotated, slots=config.campaign.slots_per_label, encoder=config.encoder, reads=reads,
       progress=functools.partial(report.working, "loading videos"), **options)
   report.say(f"{len(data.ids.selection)} Selection, {len(data.ids.testing)} Testing, "
              f"{len(data.ids.knowledge_source)} Knowledge-Source videos, {len(data.classes)} "
-             f"classes, {data.selection.segments.shape[1]} proposals of {data.selection.dim} "
-             "dimensions.")
+             f"classes, {context.describe(data.selection, reads)}.")
   return context.place(data)
 
 
@@ -138,7 +139,7 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
       names = loop.known_round(campaign, number)
       asked = take(pool, np.array([ids.index(name) for name in names]))
       loop.suggest(campaign, number, names, setup.intended, data.classes,
-                   stage_wise.detect(state.model, asked, shared.settings))
+                   shared.localizer.detect(state.model, asked))
     loop.wait(campaign, number, advance=advance, poll_seconds=options.poll_seconds,
               report=functools.partial(_tell, report, number))
     begun = time.perf_counter()
@@ -152,6 +153,8 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
     state, info = learner.step(
         state, pool, annotate=people, batch_size=min(plan.batch, left),
         select=loop.selector(campaign, number, ids, SELECTION[options.strategy]))
+  if said := localizer_lib.statement(info.fit):
+    report.say(f"round {number}: {said}")
   result = ap = None
   if data.ids.testing:
     result, ap, _ = shared.evaluate(state.model)
@@ -161,14 +164,14 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
          "map": None if result is None else result.average_map,
          "map_at_50": None if result is None else float(result.mean_ap[0]), "attention_ap": ap,
          "seconds": round(time.perf_counter() - begun, 3),
-         "duality_gap": float(info.fit.svm.duality_gap),
-         "svm_converged": bool(info.fit.svm.converged)}
+         **info.fit.metrics}
   return state, row, [ids[i] for i in info.indices]
 
 
 def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
              report: Reporter) -> context.Context:
-  settings = context.model_settings(config)
+  localizer = localizers.make(config)
+  settings = localizers.stage_wise_settings(config)
   keys = jax.random.split(jax.random.key(config.data.seed), 2)
   need = NEEDS.get(config.campaign.strategy)
   has_own = need == "lal" and config.lal.artifact
@@ -184,11 +187,11 @@ def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
     knowledge = learner.Knowledge(lal=context.lal_selector(
         config, data, settings, keys[_LAL], folder / "lal.npz", report))
   return context.Context(
-      config=config, seed=0, data=data, settings=settings, knowledge=knowledge,
+      config=config, seed=0, data=data, localizer=localizer, knowledge=knowledge,
       truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
       annotate=None, first=learner.init(
           keys[_LEARNER], data.selection, num_classes=len(data.classes),
-          num_videos=len(data.ids.selection), settings=settings, knowledge=knowledge))
+          num_videos=len(data.ids.selection), localizer=localizer, knowledge=knowledge))
 
 
 def _identity(config: ConfigDict, data: Dataset) -> dict[str, Any]:

@@ -17,33 +17,22 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from experiments import tensorboard
+from experiments import localizers, tensorboard
 from experiments.reporter import Reporter
 from tal_jax import devices, learner
 from tal_jax.data import sources
 from tal_jax.data.ground_truth import ground_truth
 from tal_jax.data.types import DataError, Dataset
 from tal_jax.metrics.attention_ap import attention_ap
-from tal_jax.metrics.average_precision import GroundTruth, MeanAP, Predictions
-from tal_jax.metrics.dense_map import dense_detection_map
+from tal_jax.metrics.average_precision import GroundTruth, MeanAP
+from tal_jax.metrics.detections import mean_ap
 from tal_jax.models import stage_wise, svm
-from tal_jax.models.svm_problem import LOSSES
-from tal_jax.pool import VideoPool, pad
+from tal_jax.models.localizer import Detections, Localizer, Params
+from tal_jax.pool import PROPOSALS, ROWS, VideoPool, pad
 from tal_jax.selection import NEEDS, SELECTION, lal, lal_regression, lal_training, prior
 
 # Independent random streams of one seed.
 _LEARNER, _ORACLE, _PRIOR, _LAL = range(4)
-
-
-def model_settings(config: ConfigDict) -> stage_wise.Settings:
-  """The model's hyper-parameters from a config."""
-  if config.svm.loss not in LOSSES:
-    raise DataError(f"svm.loss = {config.svm.loss!r}; there are {', '.join(LOSSES)}.")
-  return stage_wise.Settings(
-      top_k=config.top_k, positive_tiou=config.attention.positive_tiou,
-      nms_threshold=config.attention.nms_threshold, score=config.classifier.score,
-      svm_c=config.svm.c, svm_loss=config.svm.loss, svm_tol=config.svm.tol,
-      classifier_c=config.classifier.c, classifier_max_iters=config.classifier.max_iters)
 
 
 def checked(config: ConfigDict) -> ConfigDict:
@@ -81,7 +70,8 @@ def checked(config: ConfigDict) -> ConfigDict:
     if not good:
       value = functools.reduce(getattr, name.split("."), config)
       raise DataError(f"{name} = {value!r}: it must be {wanted}")
-  model_settings(config)
+  localizers.make(config)
+  localizers.check_strategies(config, config.strategies)
   if config.tensorboard:
     tensorboard.check()
   return config
@@ -95,22 +85,19 @@ class Context:
   seed: int
   data: Dataset
   truth: GroundTruth
-  settings: stage_wise.Settings
+  localizer: Localizer
   annotate: learner.Annotate
   knowledge: learner.Knowledge
   first: learner.LearnerState  # before any label; the same for every strategy
 
-  def evaluate(self, model: stage_wise.StageWiseParams
-               ) -> tuple[MeanAP, float, stage_wise.Detections]:
+  def evaluate(self, model: Params) -> tuple[MeanAP, float, Detections]:
     """Detection mAP and attention AP on Testing, and the detections behind them."""
     testing = self.data.testing
-    detections = stage_wise.detect(model, testing, self.settings)
+    detections = self.localizer.detect(model, testing)
     ap = _attention_ap(detections.segments, detections.decisions, detections.mask, testing.truths,
                        testing.truth_mask)
     detections = devices.to_host(detections)
-    result = dense_detection_map(self.truth, detections.segments, detections.scores,
-                                 detections.mask)
-    return result, float(ap), detections
+    return mean_ap(self.truth, detections), float(ap), detections
 
   def full_training(self, begun: learner.LearnerState) -> float:
     """mAP of the model trained on every video of Selection with its true labels.
@@ -129,25 +116,17 @@ class Context:
 _attention_ap = jax.jit(attention_ap)
 
 
-def to_predictions(detections: stage_wise.Detections) -> Predictions:
-  """Every kept segment with every class, as the official format lists them."""
-  detections = devices.to_host(detections)
-  scores, kept = detections.scores, detections.mask
-  video, rank = np.nonzero(kept)
-  num_classes = scores.shape[-1]
-  return Predictions(
-      video=np.repeat(video, num_classes), label=np.tile(np.arange(num_classes), len(video)),
-      segments=np.repeat(np.asarray(detections.segments, np.float64)[video, rank], num_classes,
-                         axis=0),
-      scores=scores[video, rank].astype(np.float64).ravel())
-
-
 def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter) -> Context:
   """Loads one seed's data and bootstraps what its selection functions need to know."""
   data = load_data(config, seed, report)
-  settings = model_settings(config)
+  localizer = localizers.make(config)
+  settings = localizers.stage_wise_settings(config)
   keys = jax.random.split(jax.random.key(config.data.seed + seed), 4)
   needs = {NEEDS[name] for name in config.strategies if name in NEEDS}
+  learnt = [name for name in config.strategies if NEEDS.get(name) in ("prior", "lal")]
+  if learnt and not data.ids.knowledge_source:
+    raise DataError(f"{', '.join(learnt)} learn from Knowledge-Source, of which this split has no "
+                    "video: take another data.split, or other strategies")
   zero_shot = _prior(config, data, settings, keys[_PRIOR]) if "prior" in needs else None
   knowledge = learner.Knowledge(
       prior=zero_shot,
@@ -158,29 +137,45 @@ def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter
   return Context(
       config=config, seed=seed, data=data,
       truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
-      settings=settings, knowledge=knowledge,
+      localizer=localizer, knowledge=knowledge,
       annotate=learner.simulated_oracle(keys[_ORACLE], noise=config.oracle.noise,
                                         noise_sigma=config.oracle.noise_sigma),
       first=learner.init(keys[_LEARNER], data.selection, num_classes=len(data.classes),
-                         num_videos=len(data.ids.selection), settings=settings,
+                         num_videos=len(data.ids.selection), localizer=localizer,
                          knowledge=knowledge))
 
 
-def load_data(config: ConfigDict, seed: int, report: Reporter) -> Dataset:
-  """The data set of one seed, its pools on the devices unless they are memory-mapped files."""
+def load_data(config: ConfigDict, seed: int, report: Reporter, *,
+              reads: tuple[str, ...] | None = None) -> Dataset:
+  """The data set of one seed, its pools on the devices unless they are memory-mapped files.
+
+  Args:
+    reads: what the pools must have; default: what the config's model reads.
+  """
   options = config.data.to_dict()
   if options["storage"]:
     # Each process writes its own: a folder may be shared, or not.
     process = f"_process_{jax.process_index()}" if jax.process_count() > 1 else ""
     options["storage"] = str(
         pathlib.Path(options["storage"]) / f"seed_{options['seed'] + seed}{process}")
-  data = sources.load(options, seed=seed, encoder=config.encoder,
+  reads = reads or localizers.make(config).reads
+  data = sources.load(options, seed=seed, encoder=config.encoder, reads=reads,
                       progress=functools.partial(report.working, "loading videos"))
   report.say(f"seed {seed}: {data.name}: {data.knowledge_source.num_videos} Knowledge-Source, "
              f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
-             f"{len(data.classes)} classes, {data.selection.segments.shape[1]} proposals of "
-             f"{data.selection.dim} dimensions. {data.caption}")
+             f"{len(data.classes)} classes, {describe(data.selection, reads)}. {data.caption}")
   return place(data)
+
+
+def describe(pool: VideoPool, reads: tuple[str, ...]) -> str:
+  """What there is of each video, for the report."""
+  parts = []
+  if PROPOSALS in reads:
+    parts.append(f"{pool.segments.shape[1]} proposals of {pool.dim} dimensions")
+  if ROWS in reads:
+    parts.append(f"{int(pool.rows.count.min())} to {int(pool.rows.count.max())} rows of "
+                 f"{pool.rows.dim} dimensions")
+  return ", ".join(parts)
 
 
 def place(data: Dataset) -> Dataset:
@@ -200,9 +195,11 @@ def place(data: Dataset) -> Dataset:
 
 
 def _to_device(pool: VideoPool) -> VideoPool:
-  """On each process' first device; memory-mapped features stay where they are."""
-  return jax.tree.map(
-      lambda leaf: leaf if isinstance(leaf, np.memmap) else jnp.asarray(leaf), pool)
+  """On each process' first device; rows and memory-mapped features stay where they are."""
+  placed = jax.tree.map(
+      lambda leaf: leaf if isinstance(leaf, np.memmap) else jnp.asarray(leaf),
+      pool._replace(rows=None))
+  return placed._replace(rows=pool.rows)
 
 
 def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:

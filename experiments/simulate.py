@@ -24,6 +24,8 @@ from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.annotations import write_annotations
 from tal_jax.data.predictions import write_predictions
 from tal_jax.data.types import DataError
+from tal_jax.metrics.detections import to_predictions
+from tal_jax.models import localizer
 from tal_jax.selection import SELECTION
 
 
@@ -119,6 +121,8 @@ def _run_strategy(name: str, shared: context.Context,
       state, info = learner.step(
           state, pool, select=SELECTION[name], annotate=shared.annotate,
           batch_size=min(shared.config.batch_size, left))
+    if said := localizer.statement(info.fit):
+      report.say(f"{name}, seed {shared.seed}, {int(state.labeled.sum())} labels: {said}")
     result, attention_ap, detections = shared.evaluate(state.model)
     seconds = time.perf_counter() - begin
     num_labeled = int(state.labeled.sum())
@@ -128,11 +132,10 @@ def _run_strategy(name: str, shared: context.Context,
         "map": result.average_map, "map_ratio": result.average_map / full_map,
         "attention_ap": attention_ap, "seconds": round(seconds, 3),
         "map_at_50": float(result.mean_ap[0]), "full_map": full_map,
-        "reached_tiou": info.reached_tiou, "duality_gap": float(info.fit.svm.duality_gap),
-        "svm_converged": bool(info.fit.svm.converged), "is_last": num_labeled >= budget}
+        "reached_tiou": info.reached_tiou, **info.fit.metrics, "is_last": num_labeled >= budget}
     is_kept = row["is_last"] and (name, shared.seed) == (shared.config.strategies[0], 0)
     if is_kept and devices.is_writer():
-      write_predictions(directory.path / "predictions.json", context.to_predictions(detections),
+      write_predictions(directory.path / "predictions.json", to_predictions(detections),
                         shared.data.ids.testing, shared.data.classes)
     chosen = [shared.data.ids.selection[i] for i in info.indices]
     directory.append(row, {"strategy": name, "seed": shared.seed, "step": row["step"],

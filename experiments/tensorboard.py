@@ -10,7 +10,8 @@ from typing import Any
 
 from tal_jax.data.types import DataError
 
-_SCALARS = ("map", "map_ratio", "map_at_50", "attention_ap", "duality_gap", "seconds")
+# Of these, what the model has: a loss, or a duality gap.
+_SCALARS = ("map", "map_ratio", "map_at_50", "attention_ap", "duality_gap", "loss", "seconds")
 
 
 def check() -> None:
@@ -33,7 +34,7 @@ class Scalars:
       self.add(row)
 
   def add(self, row: Mapping[str, Any]) -> None:
-    for name in _SCALARS:
+    for name in (name for name in _SCALARS if name in row):
       self._writer.add_scalar(name, row[name], row["num_labeled"])
     self._writer.flush()
 

@@ -22,7 +22,7 @@ import pathlib
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context, distributed
+from experiments import cli, context, distributed, localizers
 from experiments.reporter import Reporter
 from tal_jax import devices
 from tal_jax.data.types import DataError
@@ -39,7 +39,7 @@ def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Rep
     raise DataError(f"--seed={seed}: it must not be negative")
   with Reporter("train_lal", counts_steps=False) as report:
     data = context.load_data(config, seed, report)
-    _, quality = context.train_lal(config, data, context.model_settings(config),
+    _, quality = context.train_lal(config, data, localizers.stage_wise_settings(config),
                                    context.lal_key(config, seed), path, report)
   return quality
 

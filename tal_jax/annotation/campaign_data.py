@@ -10,10 +10,9 @@ others in Testing do not count.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from absl import logging
 
@@ -33,6 +32,7 @@ from tal_jax.data.types import (
     VideoAnnotation,
 )
 from tal_jax.data.validation import validate
+from tal_jax.pool import PROPOSALS, take
 
 SELECTION_SUBSET = "campaign"
 
@@ -48,7 +48,7 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
          proposals_format: str = registry.AUTO, num_proposals: int = 0,
          windows: Mapping[str, Any] | None = None, testing_subset: str = "",
          knowledge_subset: str = "", allow_missing: bool = False, normalize: str = "standardize",
-         dtype: str = "float32", storage: str = "",
+         dtype: str = "float32", storage: str = "", reads: Sequence[str] = (PROPOSALS,),
          progress: Callable[[int, int], None] | None = None) -> Dataset:
   """Loads, validates, encodes and normalises; 0 and "" stand for "not given".
 
@@ -57,7 +57,7 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
     intended: the labels asked for, of each of them.
     annotated: where the subsets are; its videos may not be in `probes`.
     slots: places for instances of each label of a video.
-    encoder, normalize, dtype, storage: as in `assemble.assemble`.
+    encoder, normalize, dtype, storage, reads: as in `assemble.assemble`.
     features, features_format, feature_key, fps, stride, window, proposals, proposals_format,
       num_proposals, windows, allow_missing: as in `files.inspect`.
     testing_subset, knowledge_subset: names of subsets; "" means that there is none.
@@ -95,7 +95,8 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
   drawn = {name: value or None for name, value in (windows or {}).items()}
   draw = proposals_by_video(videos, parts.proposals, {} if proposals else drawn, "data.windows")
   data = _assembled(videos, intended, split, parts.store, draw, encoder=encoder,
-                    normalize=normalize, dtype=dtype, storage=storage, progress=progress)
+                    normalize=normalize, dtype=dtype, storage=storage, reads=reads,
+                    progress=progress)
   labels = slot_labels([list(intended[i]) for i in split.selection], data.classes, slots)
   return data._replace(selection=data.selection._replace(
       truths=np.zeros((*labels.shape, 2), np.float32), truth_labels=labels,
@@ -160,7 +161,7 @@ def _assembled(videos: Annotations, intended: Intended, split: Split, store, dra
       RawData(labelled, store, draw, split._replace(
           testing=split.testing or stand_in, knowledge_source=split.knowledge_source or stand_in),
               None, "a campaign"), name="campaign", encoder=encoder, **options)
-  none = {name: jax.tree.map(lambda leaf: leaf[:0], getattr(data, name))
+  none = {name: take(getattr(data, name), np.arange(0))
           for name in ("testing", "knowledge_source") if not getattr(split, name)}
   return data._replace(ids=split, testing_annotations=annotations_lib.select(
       labelled, split.testing), **none)

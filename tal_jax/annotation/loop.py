@@ -40,7 +40,7 @@ from tal_jax.annotation import states, store
 from tal_jax.annotation.campaign import Ask, Campaign, by_name, mark_trained, open_round
 from tal_jax.annotation.decisions import FinalAnswer, final_answers
 from tal_jax.annotation.intended import Intended, inside
-from tal_jax.models import stage_wise
+from tal_jax.models.localizer import Detections
 from tal_jax.pool import VideoPool
 
 _FINISHED = "campaign.finished"  # an event
@@ -194,7 +194,7 @@ def record(campaign: Campaign, number: int, result: Result) -> None:
 
 
 def suggest(campaign: Campaign, number: int, names: Sequence[str], intended: Intended,
-            classes: Sequence[str], detections: stage_wise.Detections) -> None:
+            classes: Sequence[str], detections: Detections) -> None:
   """Stores the model's detections of each intended class, for annotators who may see them.
 
   Args:
@@ -203,11 +203,14 @@ def suggest(campaign: Campaign, number: int, names: Sequence[str], intended: Int
   """
   segments, scores, mask = map(np.asarray, (detections.segments, detections.scores,
                                             detections.mask))
+  labels = None if detections.labels is None else np.asarray(detections.labels)
   with campaign.store.write() as db:
     for i, name in enumerate(names):
       for label in intended[name]:
-        score = scores[i, mask[i], classes.index(label)]
-        body = [[*map(float, segments[i, mask[i]][k]), float(score[k])]
+        index = classes.index(label)
+        real = mask[i] if labels is None else mask[i] & (labels[i] == index)
+        score = scores[i, real, index] if labels is None else scores[i, real]
+        body = [[*map(float, segments[i, real][k]), float(score[k])]
                 for k in np.argsort(-score, kind="stable")]
         db.execute("INSERT INTO suggestions (video_id, class_id, body, round_id) "
                    "VALUES (?, ?, ?, ?) ON CONFLICT (video_id, class_id) DO NOTHING",

@@ -70,6 +70,7 @@ class World:
 
   def config(self, **changes):
     made = campaign_config.get_config()
+    made.model = "paper"  # trained in a moment
     made.update_from_flattened_dict(
         SETTINGS | {"data.features": str(self.folder / "features")} | changes)
     made.campaign.policy.max_annotators = 3

@@ -55,6 +55,7 @@ class Campaign:
     self.folder, self._environment = folder, environment
     drawn, truths = files
     values = {
+        "model": "paper",
         "campaign.videos": drawn / "videos", "campaign.labels": drawn / "labels.json",
         "campaign.local.annotators": ",".join(WORKERS), "campaign.policy.max_annotators": 3,
         "campaign.num_initial": FIRST, "campaign.max_videos": LABELLED, "batch_size": BATCH,

@@ -38,6 +38,7 @@ def drawn(tmp_path_factory):
 def config(drawn, **changes):
   folder = drawn[0]
   made = campaign_config.get_config()
+  made.model = "paper"  # trained in a moment
   made.update_from_flattened_dict({
       "campaign.videos": str(folder / "videos"), "campaign.labels": str(folder / "labels.json"),
       "campaign.oracle": "simulated", "campaign.port": 0, "campaign.poll_seconds": 0.02,
