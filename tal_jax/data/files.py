@@ -19,7 +19,8 @@ from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.types import Annotations, DataError, RawData, Split
 from tal_jax.data.validation import Report, validate
 
-SPLITS = {"class": splits.by_class, "subject": splits.by_subject, "list": splits.by_list}
+SPLITS = {"class": splits.by_class, "subject": splits.by_subject,
+          "drawn_subjects": splits.by_drawn_subjects, "list": splits.by_list}
 _SUBSET_OPTIONS = ("knowledge_subset", "selection_subset", "testing_subset")
 
 
@@ -105,7 +106,7 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
     raise split_error
   if report.unusable:
     sets = splits.checked(Split(*(tuple(i for i in ids if i not in report.unusable)
-                                  for ids in sets)))
+                                  for ids in sets)), cold=not sets.knowledge_source)
   draw = proposals_by_video(annotated, read, windows or {}, "data.windows")
   return RawData(annotated, store, draw, sets, search_videos(annotated, sets),
                  caption or ", ".join(map(os.path.basename, files))), report
@@ -124,7 +125,7 @@ def split_by(annotated: Annotations, name: str, options: Mapping[str, Any], seed
 
 def split_subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
   """The subset names in use: those given, else the defaults of the split's function."""
-  if name not in SPLITS or name == "list":
+  if name not in SPLITS or name in ("list", "drawn_subjects"):
     return None
   defaults = SPLITS[name].__kwdefaults__
   return {subset for option in _SUBSET_OPTIONS

@@ -110,6 +110,41 @@ def by_subject(annotations: Annotations, *, num_knowledge_subjects: int, seed: i
   return checked(split)
 
 
+def by_drawn_subjects(annotations: Annotations, *, seed: int, testing_share: float = 0.3,
+                      key: str = "subject") -> Split:
+  """The cold protocol: no Knowledge-Source, and Testing is the videos of subjects drawn at random.
+
+  The subsets of the annotation file do not count.
+
+  Args:
+    annotations: all videos, each with a field `key`.
+    seed: of the draw.
+    testing_share: of the subjects that are Testing's, at least one; the rest are Selection's.
+    key: the field of the annotation file that names the subject.
+
+  Raises:
+    DataError: a video without the field, or fewer than two subjects.
+  """
+  lacking = [video_id for video_id, video in annotations.videos.items()
+             if video.extra.get(key) is None]
+  if lacking:
+    raise DataError(f"split by drawn subjects: {len(lacking)} video(s) have no field {key!r}, e.g. "
+                    f"{', '.join(lacking[:5])}. Add it to the annotation file, or name another "
+                    "field with data.split.key.")
+  if not 0 < testing_share < 1:
+    raise DataError(f"data.split.testing_share = {testing_share}: it must be between 0 and 1")
+  subject = {video_id: str(video.extra[key]) for video_id, video in annotations.videos.items()}
+  subjects = sorted(set(subject.values()), key=lambda name: (len(name), name))
+  if len(subjects) < 2:
+    raise DataError(f"split by drawn subjects: the file has {len(subjects)} subject(s); one is "
+                    "needed for Selection and one for Testing")
+  number = min(max(1, round(testing_share * len(subjects))), len(subjects) - 1)
+  order = np.random.default_rng(seed).permutation(len(subjects))
+  testing = {subjects[i] for i in order[:number]}
+  return checked(Split((), tuple(i for i in subject if subject[i] not in testing),
+                       tuple(i for i in subject if subject[i] in testing)), cold=True)
+
+
 def by_list(annotations: Annotations, *, path: str | os.PathLike) -> Split:
   """A split from a JSON file `{"knowledge_source": [ids], "selection": [...], "testing": [...]}`.
 
@@ -130,8 +165,8 @@ def by_list(annotations: Annotations, *, path: str | os.PathLike) -> Split:
   return checked(split)
 
 
-def checked(split: Split) -> Split:
-  """The split itself, if its sets are disjoint and none is empty.
+def checked(split: Split, *, cold: bool = False) -> Split:
+  """The split itself, if its sets are disjoint and none is empty, but Knowledge-Source if `cold`.
 
   Raises:
     DataError: otherwise.
@@ -140,7 +175,8 @@ def checked(split: Split) -> Split:
   if repeated:
     raise DataError(f"the split is not disjoint: {len(repeated)} id(s) occur more than once, e.g. "
                     f"{', '.join(repeated[:5])}.")
-  empty = [name for name, ids in zip(Split._fields, split, strict=True) if not ids]
+  empty = [name for name, ids in zip(Split._fields, split, strict=True)
+           if not ids and not (cold and name == "knowledge_source")]
   if empty:
     raise DataError(f"the split leaves {', '.join(empty)} empty: are the names of the subsets "
                     "(data.split.*_subset) those of the annotation file?")

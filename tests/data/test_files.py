@@ -141,7 +141,8 @@ def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    (dict(split="people"), "data.split.kind = 'people'; there are class, list, subject"),
+    (dict(split="people"),
+     "data.split.kind = 'people'; there are class, drawn_subjects, list, subject"),
     (dict(split_options={"number": 1}), "data.split: .*number"),
     (dict(windows={"shortest": -1}), "shortest=-1"),
     (dict(windows={"step": 1}), "data.windows: .*step"),

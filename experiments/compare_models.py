@@ -1,0 +1,180 @@
+"""Trains localisation models on shares of the labels of several data sets, and measures them.
+
+    python -m experiments.compare_models --config=configs/compare_models.py [--workdir=DIR]
+
+The same command goes on where a killed run stopped. What it writes:
+
+    cells.jsonl      a row per set, split, model and share: average mAP, mAP at 0.5, seconds
+    models.csv       mean and 95 % interval over the splits
+    models.md        the same as tables, a set each
+    models.png       the curves
+    predictions/     of each cell, with the truths: what experiments.evaluate was given
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from configs import real
+from experiments import cli, compare_models_report, context, evaluate, localizers
+from experiments.reporter import Reporter
+from experiments.workdir import write_json
+from tal_jax import learner
+from tal_jax.data import annotations as annotations_lib
+from tal_jax.data.annotations import write_annotations
+from tal_jax.data.predictions import write_predictions
+from tal_jax.data.types import DataError, Dataset
+from tal_jax.metrics.detections import to_predictions
+
+_FEWEST = 2  # labelled clips
+_SUBSET = "testing"
+_ORDER, _TRAINING = range(2)  # random streams
+
+
+def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]:
+  """Computes every cell that is not there yet, and the report; returns all rows.
+
+  Raises:
+    DataError: a setting, the data, or the work directory cannot be used.
+  """
+  sets, models = _names(config.sets), _names(config.models)
+  _check(config, sets, models)
+  cells = [(name, split, model, share) for name in sets for split in range(config.seeds)
+           for model in models for share in config.shares]
+  settings = {model: _with_model(config, model) for model in models}
+  folder = pathlib.Path(workdir)
+  (folder / "predictions").mkdir(parents=True, exist_ok=True)
+  rows = _read(folder, config)
+  with Reporter("compare_models") as report:
+    left = [cell for cell in cells if cell not in rows]
+    report.expect_more(len(left))
+    loaded: tuple[Any, Dataset | None] = None, None
+    for cell in left:
+      if loaded[0] != cell[:2]:
+        loaded = cell[:2], None  # the old data set goes before the new one comes
+        loaded = cell[:2], _load(config, settings.values(), *cell[:2], report)
+      rows[cell] = _cell(settings[cell[2]], loaded[1], cell, folder)
+      with (folder / "cells.jsonl").open("a") as file:
+        file.write(json.dumps(rows[cell]) + "\n")
+      report.step(f"{cell[0]}, split {cell[1]}, {cell[2]}, {cell[3]:.0%}: "
+                  f"mAP {rows[cell]['map']:.3f}")
+  found = [rows[cell] for cell in cells]
+  compare_models_report.write(found, folder)
+  return found
+
+
+def _names(entries: Sequence[str]) -> list[str]:
+  """From a command line, names arrive as one text with commas."""
+  return [name.strip() for entry in entries for name in entry.split(",") if name.strip()]
+
+
+def _check(config: ConfigDict, sets: Sequence[str], models: Sequence[str]) -> None:
+  """DataError for a setting that no run could use, before any work is done."""
+  unknown = [name for name in sets if name not in real.SETS]
+  if unknown:
+    raise DataError(f"sets: there is no {unknown[0]!r} in configs/real.py: {', '.join(real.SETS)}")
+  for name, good, wanted in (
+      ("sets", len(sets) > 0, "at least one"), ("models", len(models) > 0, "at least one"),
+      ("shares", len(config.shares) > 0 and all(0 < share <= 1 for share in config.shares),
+       "at least one, each in (0, 1]"),
+      ("seeds", config.seeds >= 1, "at least 1")):
+    if not good:
+      raise DataError(f"{name} = {config[name]!r}: it must be {wanted}")
+
+
+def _with_model(config: ConfigDict, model: str) -> ConfigDict:
+  """The config with `config.model`, and the context that stands behind a colon; checked."""
+  name, _, variant = model.partition(":")
+  changed = config.copy_and_resolve_references()
+  changed.model = name
+  if variant and name in localizers.MODELS:
+    if "context" not in changed.get(name, {}):
+      raise DataError(f"models: {model!r}: {name} has no setting `context`")
+    changed[name].context = variant
+  localizers.make(changed)
+  return changed
+
+
+def _read(folder: pathlib.Path, config: ConfigDict) -> dict[tuple, dict[str, Any]]:
+  """The cells of an earlier run of the same configuration, by name; without a torn last line."""
+  file, path = folder / "config.json", folder / "cells.jsonl"
+  # What is computed in a cell does not depend on which others are.
+  own = {name: value for name, value in json.loads(json.dumps(config.to_dict())).items()
+         if name not in ("name", "sets", "models", "shares", "seeds", "data", "strategies")}
+  if file.exists() and path.exists() and json.loads(file.read_text()) != own:
+    raise DataError(f"--workdir={folder} holds a run of another configuration: give another folder")
+  write_json(file, own)
+  lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+  rows = [json.loads(line) for line in lines if line.endswith("\n")]
+  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  return {(row["set"], row["split"], row["model"], row["share"]): row for row in rows}
+
+
+def _load(config: ConfigDict, settings, name: str, split: int, report: Reporter) -> Dataset:
+  options = config.copy_and_resolve_references()
+  options.data = real.get_config(name).data
+  reads = tuple(dict.fromkeys(
+      what for each in settings for what in localizers.make(each).reads))
+  return context.load_data(options, split, report, reads=reads)
+
+
+def _cell(config: ConfigDict, data: Dataset, cell: tuple, folder: pathlib.Path) -> dict[str, Any]:
+  """Trains and measures one model."""
+  name, split, model, share = cell
+  total = len(data.ids.selection)
+  k_order, k_train = jax.random.split(jax.random.key(split))
+  order = np.asarray(jax.random.permutation(k_order, total))
+  chosen = np.sort(order[:min(total, max(_FEWEST, round(share * total)))])
+  first = learner.init(k_train, data.selection, num_classes=len(data.classes), num_videos=total,
+                       localizer=localizers.make(config))
+  state, _ = learner.label(first, data.selection, chosen,
+                           learner.simulated_oracle(jax.random.key(0)))
+  begin = time.perf_counter()
+  state, info = learner.train(state, data.selection)
+  jax.block_until_ready(state.model)
+  trained = time.perf_counter()
+  detections = state.localizer.detect(state.model, data.testing)
+  predictions = to_predictions(detections)
+  scored = time.perf_counter()
+  stem = folder / "predictions" / f"{name}_{split}"
+  truth, written = stem.with_name(f"{stem.name}_truth.json"), stem.with_name(
+      f"{stem.name}_{model.replace(':', '_')}_{share:g}.json")
+  if not truth.exists():
+    write_annotations(truth, _of_one_subset(data))
+  write_predictions(written, predictions, data.ids.testing, data.classes)
+  result = {"average_mAP": 0.0, "mAP": [0.0]}
+  asked = {label for video in data.testing_annotations.videos.values() for label in video.labels}
+  if asked & {data.classes[i] for i in np.unique(predictions.label)}:  # else nothing can be found
+    result = evaluate.run(str(truth), str(written), _SUBSET)
+  return {"set": name, "split": split, "model": model, "share": share, "labeled": len(chosen),
+          "videos": total, "map": result["average_mAP"], "map_at_50": result["mAP"][0],
+          "fit_seconds": round(trained - begin, 2), "detect_seconds": round(scored - trained, 2),
+          "info": info.metrics}
+
+
+def _of_one_subset(data: Dataset):
+  return annotations_lib.from_videos(
+      video._replace(subset=_SUBSET) for video in data.testing_annotations.videos.values())
+
+
+def main() -> None:
+  config = _CONFIG.value
+  workdir = _WORKDIR.value or pathlib.Path("runs") / config.name.replace(":", "_")
+  run(config, workdir)
+  print((pathlib.Path(workdir) / "models.md").read_text())
+
+
+if __name__ == "__main__":
+  _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration.")
+  _WORKDIR = flags.DEFINE_string("workdir", None, "Where to write, and to go on.")
+  flags.mark_flag_as_required("config")
+  cli.run_main(main)
