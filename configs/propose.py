@@ -1,6 +1,6 @@
 """Temporal proposals: sliding windows, DAPs and TAG (experiments.propose).
 
-    python -m experiments.propose --config=configs/propose.py [--config.method=tag]
+    python -m experiments.propose --config=configs/propose.py [--config.method=tag, or points]
     python -m experiments.propose --config=configs/propose.py:smoke
     python -m experiments.propose --config=configs/propose.py:files \
         --config.data.annotations=truth.json --config.data.features=features/ --config.data.fps=25
@@ -50,12 +50,13 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.daps.num_anchors, config.daps.width, config.daps.epochs = 16, 8, 2
     config.daps.random_windows, config.daps.batch_size = 2, 64
     config.tag.max_rows = 1000
+    config.points.width, config.points.steps = 16, 50
   return config
 
 
 def _defaults() -> ConfigDict:
   config = ConfigDict()
-  config.method = "daps"  # or "sliding_windows", "tag"
+  config.method = "daps"  # or "sliding_windows", "tag", "points"
   config.seed = 0
   config.train_sets = ("knowledge_source",)  # and "selection", if its labels may be used
   config.validation_share = 0.2  # of their videos, to choose the epoch on
@@ -88,6 +89,15 @@ def _defaults() -> ConfigDict:
   config.daps.regress_to = "anchor"  # or "truth"
   config.daps.nms_threshold = 0.7
   config.daps.soft_nms_sigma = 2.0  # soft NMS in place of NMS; 0: NMS, as in DAPs
+
+  config.points = ConfigDict()  # the point detector with one class
+  config.points.context = "conv"  # or "maxpool", "transformer"
+  config.points.width = 64
+  config.points.steps = 800
+  config.points.batch_size = 8
+  config.points.learning_rate = 2e-3
+  config.points.longest_crop = 1024  # rows
+  config.points.soft_nms_sigma = 0.5
 
   config.tag = ConfigDict()
   config.tag.max_rows = 20000  # that the actionness SVM learns from

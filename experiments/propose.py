@@ -3,7 +3,8 @@
     python -m experiments.propose --config=configs/propose.py [--workdir=DIR] [--config.method=tag]
 
 Methods: `sliding_windows`; `daps` (trained here, or `--config.daps.weights=FILE`: the published
-weights, or a daps.npz that this binary wrote); `tag` (grouping of a linear SVM's actionness).
+weights, or a daps.npz that this binary wrote); `tag` (grouping of a linear SVM's actionness);
+`points` (the point detector with one class).
 The same command goes on where a killed training stopped. What it writes:
 
     proposals.json   of all videos of the split, in ActivityNet's format: what data.proposals reads
@@ -12,8 +13,8 @@ The same command goes on where a killed training stopped. What it writes:
     config.json      the configuration
     daps.npz, daps_state.msgpack    the trained network, and its training after the last epoch
 
-Proposals of videos that DAPs or TAG was trained on have seen their truths. The default trains on
-Knowledge-Source alone, whose labels an active learner has (the paper, Sec. 4.1).
+Proposals of videos that DAPs, TAG or points was trained on have seen their truths. The default
+trains on Knowledge-Source alone, whose labels an active learner has (the paper, Sec. 4.1).
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, propose_daps, propose_data, propose_plots, propose_tag
+from experiments import (
+  cli,
+  propose_daps,
+  propose_data,
+  propose_plots,
+  propose_points,
+  propose_tag,
+)
 from experiments.propose_data import ProposalData
 from experiments.reporter import Reporter
 from experiments.workdir import write_json
@@ -35,7 +43,7 @@ from tal_jax.data.proposals import sliding_windows, write_proposals
 from tal_jax.data.types import DataError, ScoredProposals
 from tal_jax.metrics.proposal_recall import AR_TIOUS, RECALL_TIOUS, average_recall
 
-METHODS = ("sliding_windows", "daps", "tag")
+METHODS = ("sliding_windows", "daps", "tag", "points")
 ORDERS = ("longest_first", "random")
 NUMBERS = (1, 5, 10, 20, 50, 100)  # AN at which the report compares
 _MAX_AVERAGE = 100  # ActivityNet's proposal task
@@ -164,6 +172,8 @@ def _method(config: ConfigDict, data: ProposalData, workdir: pathlib.Path,
     return _windows(config, data, config.windows.order)
   if config.method == "tag":
     return propose_tag.proposer(config, data, report)
+  if config.method == "points":
+    return propose_points.proposer(config, data, report)
   return propose_daps.proposer(config, data, workdir, report)
 
 

@@ -1,0 +1,54 @@
+"""Points for experiments.propose: the point detector with one class, "action"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments import localizers
+from experiments.propose_data import ProposalData
+from experiments.reporter import Reporter
+from tal_jax.data import annotations as annotations_lib
+from tal_jax.data import assemble
+from tal_jax.data.types import DataError, RawData, ScoredProposals, Split
+from tal_jax.models.point import decoding, detector
+from tal_jax.pool import ROWS
+
+_TRAINING = 4  # random stream
+
+
+def proposer(config: ConfigDict, data: ProposalData,
+             report: Reporter) -> Callable[[str], ScoredProposals]:
+  """Trains the detector on the training videos, whatever their classes, and scores all videos."""
+  localizers.check_rows("points", config.points, localizers.CONTEXTS)
+  if not data.training:
+    raise DataError("points learn from videos with truths, and this source has no training set: "
+                    "take a source with a split, e.g. configs/propose.py:files")
+  one_class = annotations_lib.from_videos(
+      video._replace(labels=("action",) * len(video.labels))
+      for video in data.annotations.videos.values())
+  pools = assemble.assemble(
+      RawData(one_class, data.features, None, Split((), data.training, data.ids), None,
+              data.caption), name="propose", encoder="mean", reads=(ROWS,),
+      progress=lambda done, total: report.working("rows of video", done, total))
+  num = config.num_proposals
+  model = detector.Point(detector.Settings(
+      context=config.points.context, width=config.points.width, steps=config.points.steps,
+      longest_crop=config.points.longest_crop, schedule=localizers.schedule(config.points),
+      decoding=decoding.Settings(candidates=3 * num, kept=num, most=num,
+                                 sigma=config.points.soft_nms_sigma)))
+  key = jax.random.fold_in(jax.random.key(config.seed), _TRAINING)
+  params, _, _ = model.fit(key, pools.selection, np.ones(len(data.training), bool),
+                           start=model.init(pools.selection, 1), memory=None)
+  found = model.detect(params, pools.testing)
+  index = {video_id: i for i, video_id in enumerate(data.ids)}
+
+  def propose(video_id: str) -> ScoredProposals:
+    i = index[video_id]
+    return ScoredProposals(found.segments[i][found.mask[i]].astype(np.float64),
+                           found.scores[i][found.mask[i]].astype(np.float64))
+
+  return propose
