@@ -61,6 +61,9 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]
     for cell in left:
       if loaded[0] != cell[:2]:
         loaded = cell[:2], None  # the old data set goes before the new one comes
+        # And so do its programs, since the new one has other shapes: some hundreds of them use up
+        # the memory maps that a process may have.
+        jax.clear_caches()
         loaded = cell[:2], _load(config, settings.values(), *cell[:2], report)
       rows[cell] = _cell(settings[cell[2]], loaded[1], cell, folder)
       with (folder / "cells.jsonl").open("a") as file:
