@@ -8,6 +8,7 @@ import pytest
 # The binaries that tests start keep nothing in the home of whoever runs the tests.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 
+_MOST_MAPS = 30_000
 _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -18,3 +19,17 @@ def data_dir() -> pathlib.Path:
   if not path.is_dir():
     pytest.skip(f"real data not found at {path}: set TAL_JAX_DATA to the folder of data sets")
   return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+  """Forgets the compiled programs between two files where they fill the process.
+
+  Each takes memory maps, of which a process may have 65,530 (Linux); beyond, XLA's compiler ends
+  with a segmentation fault.
+  """
+  yield
+  maps = pathlib.Path("/proc/self/maps")
+  if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+    import jax
+    jax.clear_caches()
