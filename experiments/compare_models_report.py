@@ -94,17 +94,17 @@ def figure(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
     axis.set_xticks(x, [f"{100 * share:g}" for share in x])
     axis.minorticks_off()
     axis.set_ylim(bottom=0)
-    axis.set_title(name, fontsize=10)
+    splits = max(row["splits"] for row in table if row["set"] == name)
+    axis.set_title(f"{name} ({splits} split{'s' if splits > 1 else ''})", fontsize=10)
     axis.set_xlabel("Labelled clips (% of Selection)")
     axis.grid(color="0.9")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
   axes[0, 0].set_ylabel("Average mAP, tIoU 0.5:0.05:0.95")
-  axes[0, -1].legend(frameon=False, fontsize=8)
-  splits = max(row["splits"] for row in table)
-  drawn.suptitle("Localisation models, labels chosen at random "
-                 + (f"(mean of {splits} splits, band: 95 % interval)" if splits > 1
-                    else "(one split)"), fontsize=11)
+  drawn.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, fontsize=8,
+               loc="outside right center")
+  drawn.suptitle("Localisation models, labels chosen at random (mean over splits, band: 95 % "
+                 "interval)", fontsize=11)
   plots.save(drawn, path)
 
 
