@@ -27,7 +27,7 @@ from tal_jax.models.point.levels import MOST, Levels
 
 CONTEXTS = ("conv", "maxpool", "transformer")
 # In strides. From 0 some seeds never leave: behind the ReLU a way that is 0 everywhere has no
-# gradient (1 of 16 runs on HAPT with this initialisation, none from 1).
+# gradient (1 of 16 runs on HAPT of a PyTorch copy of this network, none from 1).
 _FIRST_OFFSET = 1.0
 _PRIOR_LOGIT = -math.log(0.99 / 0.01)  # every class has probability 0.01 before training
 
