@@ -136,11 +136,15 @@ class Frames:
             FramesInfo(float(loss), settings.steps), None)
 
   def detect(self, params: FramesParams, pool: VideoPool) -> Detections:
+    return self._grouped(self._classified(params, pool), params, pool)
+
+  def _grouped(self, classified: list[tuple[np.ndarray, np.ndarray]], params: FramesParams,
+               pool: VideoPool) -> Detections:
     c, kept = _num_classes(params), self.settings.decoding
     m = kept.candidates
     scores = np.full((pool.num_videos, c, m), -1.0, np.float32)
     segments = np.zeros((pool.num_videos, c, m, 2), np.float32)
-    for video, (p, _) in enumerate(self._classified(params, pool)):
+    for video, (p, _) in enumerate(classified):
       if not len(p):
         continue
       bounds, label, score = runs(p, self.settings.threshold)
@@ -148,7 +152,7 @@ class Frames:
         mine = np.flatnonzero(label == k)
         mine = mine[np.argsort(-score[mine], kind="stable")][:m]
         scores[video, k, :len(mine)], segments[video, k, :len(mine)] = score[mine], bounds[mine]
-    found = jax.device_get(_segments(
+    found = jax.device_get(decoding.segments_of_videos(
         decoding.Candidates(scores, segments), np.asarray(pool.rows.start),
         np.asarray(pool.rows.step), devices.to_host(pool.durations), settings=kept))
     segments, scores, labels, mask = found
@@ -164,12 +168,13 @@ class Frames:
 
   def picks(self, params: FramesParams, pool: VideoPool, memory: None) -> Picks:
     """The best detections; their classes and features are means over their rows."""
-    found = self.detect(params, pool)
+    classified = self._classified(params, pool)
+    found = self._grouped(classified, params, pool)
     k = min(self.settings.top_k, found.mask.shape[1])
     c, v = _num_classes(params), pool.num_videos
     classes, embedding = np.zeros((v, k, c), np.float32), None
     start, step = np.asarray(pool.rows.start), np.asarray(pool.rows.step)
-    for video, (p, features) in enumerate(self._classified(params, pool)):
+    for video, (p, features) in enumerate(classified):
       if embedding is None:
         embedding = np.zeros((v, k, features.shape[1]), np.float32)
       for i in np.flatnonzero(found.mask[video, :k]):
@@ -228,9 +233,3 @@ def _weights(key, dim: int, network: Network):
 def _classify(params, values, mask, mean, scale, *, network):
   logits, features = network.apply({"params": params}, normalised(values, mean, scale), mask)
   return jax.nn.sigmoid(logits), features
-
-
-@functools.partial(jax.jit, static_argnames="settings")
-def _segments(candidates, start, step, duration, *, settings):
-  return jax.vmap(functools.partial(decoding.segments, settings=settings))(
-      candidates, start, step, duration)

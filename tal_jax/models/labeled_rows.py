@@ -20,6 +20,7 @@ import numpy as np
 
 from tal_jax import devices
 from tal_jax import rows as rows_lib
+from tal_jax.models.stage_wise import bucket
 from tal_jax.pool import VideoPool
 
 MULTIPLE = 64  # lengths are multiples of it: few are compiled
@@ -76,24 +77,16 @@ def of_pool(pool: VideoPool, labeled: np.ndarray) -> LabeledRows:
   bounds = (truths - rows.start[:, None, None]) / rows.step[:, None, None]
   mask = (real & (labels >= 0) & (bounds[..., 1] > bounds[..., 0])
           & (bounds[..., 1] > -0.5) & (bounds[..., 0] < rows.count[:, None] - 0.5))
-  v = size(len(index), 16)
+  v = bucket(len(index), smallest=16)
 
   def padded(leaf, length=v):
     return jnp.asarray(np.pad(leaf, [(0, length - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)))
 
   return LabeledRows(
-      padded(values, size(len(values), 1024)),
+      padded(values, bucket(len(values), smallest=1024)),
       padded((np.cumsum(rows.count) - rows.count).astype(np.int32)), padded(rows.count),
       padded(np.where(mask[..., None], bounds, 0.0).astype(np.float32)),
       padded(np.where(mask, labels, 0).astype(np.int32)), padded(mask))
-
-
-def size(count: int, smallest: int) -> int:
-  """The smallest of smallest * 2^i that holds `count`: what is compiled depends on few sizes."""
-  found = smallest
-  while found < count:
-    found *= 2
-  return found
 
 
 def crop_length(counts: np.ndarray, *, most: int, multiple: int = MULTIPLE) -> int:

@@ -74,13 +74,12 @@ class Conv(nn.Module):
   size: int = 3
   dilation: int = 1
   bias_init: nn.initializers.Initializer = nn.initializers.zeros
-  use_bias: bool = True
 
   @nn.compact
   def __call__(self, x: chex.Array) -> chex.Array:
     kernel = self.param("kernel", _uniform, (self.size, x.shape[-1], self.features))
     y = convolve(x, kernel, self.dilation)
-    return y + self.param("bias", self.bias_init, (self.features,)) if self.use_bias else y
+    return y + self.param("bias", self.bias_init, (self.features,))
 
 
 class DepthwiseConv(nn.Module):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tal_jax import pool as pool_lib
 from tal_jax.models import labeled_rows as lib
 from tal_jax.models.labeled_rows import NONE, Augmentation, LabeledRows
+from tal_jax.models.stage_wise import bucket
 from tests import row_pools
 
 LENGTH = 64
@@ -221,7 +222,7 @@ def test_crop_length(counts, most, multiple, expected):
 
 
 def test_size():
-  assert [lib.size(n, 16) for n in (0, 16, 17, 32, 33, 200)] == [16, 16, 32, 32, 64, 256]
+  assert [bucket(n, smallest=16) for n in (0, 16, 17, 32, 33, 200)] == [16, 16, 32, 32, 64, 256]
 
 
 def test_a_pool_s_padding_changes_nothing():

@@ -11,6 +11,7 @@ Source: ActionFormer; m, k and sigma are ours.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import chex
@@ -98,3 +99,11 @@ def segments(found: Candidates, start: chex.Array, step: chex.Array, duration: c
   mask = best > 0
   return (jnp.where(mask[:, None], chosen.reshape(-1, 2)[order], 0.0),
           jnp.where(mask, best, 0.0), labels.ravel()[order], mask)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def segments_of_videos(found: Candidates, start: chex.Array, step: chex.Array,
+                       duration: chex.Array, *, settings: Settings
+                       ) -> tuple[chex.Array, chex.Array, chex.Array, chex.Array]:
+  """`segments` of v videos: all arrays, and the results, have a leading axis v."""
+  return jax.vmap(functools.partial(segments, settings=settings))(found, start, step, duration)

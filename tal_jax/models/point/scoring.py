@@ -78,8 +78,8 @@ def detect(params: Any, rows: Rows, durations: chex.Array, *, network: Network,
 
   def finish(videos: np.ndarray, candidates: decoding.Candidates) -> None:
     at = np.maximum(videos, 0)
-    result = jax.device_get(_segments(candidates, start[at], step[at], durations[at],
-                                      settings=settings))
+    result = jax.device_get(decoding.segments_of_videos(
+        candidates, start[at], step[at], durations[at], settings=settings))
     real = videos >= 0
     for whole, part in zip(found, result, strict=True):
       whole[videos[real]] = part[real]
@@ -91,6 +91,8 @@ def detect(params: Any, rows: Rows, durations: chex.Array, *, network: Network,
     cut = (windows.video >= 0) & ((windows.offset > 0)
                                   | (windows.own[:, 1] < np.asarray(rows.count)[windows.video]))
     finish(np.where(cut, -1, windows.video), candidates)
+    if cut.any():
+      candidates = jax.device_get(candidates)
     for i in np.flatnonzero(cut):
       parts.setdefault(int(windows.video[i]), []).append(
           jax.tree.map(lambda leaf, i=i: leaf[i], candidates))
@@ -193,12 +195,6 @@ def _candidates(params, values, mask, offset, own, mean, scale, *, network, num)
   points, said, own = _forward(params, values, mask, own, mean, scale, network)
   return jax.vmap(lambda *window: decoding.candidates(*window, points, num=num))(
       said.logits, said.offsets, own, offset)
-
-
-@functools.partial(jax.jit, static_argnames="settings")
-def _segments(candidates, start, step, duration, *, settings):
-  return jax.vmap(functools.partial(decoding.segments, settings=settings))(
-      candidates, start, step, duration)
 
 
 @functools.partial(jax.jit, static_argnames=("network", "num_picks"))

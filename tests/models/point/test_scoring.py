@@ -194,6 +194,6 @@ def test_lowers_for_accelerators():
   time = np.zeros(2, np.float32)
   for traced in (scoring._candidates.trace(*window, network=network, num=5),
                  scoring._look.trace(*window, network=network, num_picks=3),
-                 scoring._segments.trace(found, time, time, time, settings=SETTINGS)):
+                 decoding.segments_of_videos.trace(found, time, time, time, settings=SETTINGS)):
     for platform in ("tpu", "cuda"):
       assert traced.lower(lowering_platforms=(platform,)).as_text()
