@@ -107,8 +107,7 @@ def _settings(config: ConfigDict, url: str) -> dict:
   settings = dict(config.campaign.get(config.campaign.oracle, ConfigDict()).to_dict())
   for name, value in settings.items():
     if isinstance(value, tuple):
-      settings[name] = tuple(part.strip() for text in value for part in text.split(",")
-                             if part.strip())
+      settings[name] = cli.names(value)
   return {"address": config.campaign.address or url} | settings
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -46,6 +46,11 @@ def run_main(main: Callable[[], None]) -> NoReturn:
       sys.exit(INTERRUPTED)
 
   app.run(guarded, flags_parser=_parse)
+
+
+def names(entries: Iterable[str]) -> tuple[str, ...]:
+  """The names in a field of a config; from a command line they arrive as one text with commas."""
+  return tuple(name.strip() for entry in entries for name in entry.split(",") if name.strip())
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -37,7 +37,6 @@ from tal_jax.metrics.detections import to_predictions
 
 _FEWEST = 2  # labelled clips
 _SUBSET = "testing"
-_ORDER, _TRAINING = range(2)  # random streams
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]:
@@ -46,7 +45,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]
   Raises:
     DataError: a setting, the data, or the work directory cannot be used.
   """
-  sets, models = _names(config.sets), _names(config.models)
+  sets, models = cli.names(config.sets), cli.names(config.models)
   _check(config, sets, models)
   cells = [(name, split, model, share) for name in sets for split in range(config.seeds)
            for model in models for share in config.shares]
@@ -73,11 +72,6 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]
   found = [rows[cell] for cell in cells]
   compare_models_report.write(found, folder)
   return found
-
-
-def _names(entries: Sequence[str]) -> list[str]:
-  """From a command line, names arrive as one text with commas."""
-  return [name.strip() for entry in entries for name in entry.split(",") if name.strip()]
 
 
 def _check(config: ConfigDict, sets: Sequence[str], models: Sequence[str]) -> None:

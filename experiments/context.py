@@ -17,7 +17,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from experiments import localizers, tensorboard
+from experiments import cli, localizers, tensorboard
 from experiments.reporter import Reporter
 from tal_jax import devices, learner
 from tal_jax.data import sources
@@ -44,8 +44,7 @@ def checked(config: ConfigDict) -> ConfigDict:
     DataError: a setting that no run could use, before any work is done.
   """
   config = config.copy_and_resolve_references()
-  config.strategies = tuple(
-      name.strip() for entry in config.strategies for name in entry.split(",") if name.strip())
+  config.strategies = cli.names(config.strategies)
   unknown = [name for name in config.strategies if name not in SELECTION]
   if unknown or not config.strategies:
     raise DataError(f"strategies = {tuple(config.strategies)}: there is no {', '.join(unknown)}. "
