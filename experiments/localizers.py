@@ -102,8 +102,10 @@ def _point(config: ConfigDict) -> detector.Point:
   if options.warm_steps < 0 or options.warm_steps % chunk:
     raise DataError(f"point.warm_steps = {options.warm_steps}: it must be a multiple of {chunk}, "
                     "or 0")
+  if options.members < 1:
+    raise DataError(f"point.members = {options.members}: it must be at least 1")
   return detector.Point(detector.Settings(
-      context=options.context, width=options.width, steps=options.steps,
+      context=options.context, width=options.width, members=options.members, steps=options.steps,
       warm_steps=options.warm_steps, longest_crop=options.longest_crop, top_k=config.top_k,
       schedule=schedule(options), decoding=decoding.Settings(sigma=options.soft_nms_sigma)))
 

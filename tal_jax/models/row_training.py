@@ -3,8 +3,8 @@
 Notation: s steps, b crops a batch.
 
 A training run is one compiled program of a fixed number of steps, called a few times over: cold and
-warm runs of any length share it. `run` is one run; the caller may `vmap` it over keys and orders,
-for several seeds or folds at once over the same data.
+warm runs of any length share it. `run` is one run, `run_many` several from different keys over the
+same data.
 
 Source: AdamW, Loshchilov and Hutter (ICLR 2019). The schedule (a tenth of warm-up, then half a
 cosine) and the average of the weights are ActionFormer's kind; the numbers are ours.
@@ -98,8 +98,22 @@ def run(progress: Progress, data: LabeledRows, steps: Steps, *, loss_fn: LossFn,
 
 
 def run_many(progress: Progress, data: LabeledRows, steps: Steps, *, loss_fn: LossFn, length: int,
-             schedule: Schedule) -> tuple[Progress, chex.Array]:
-  """`run` of r runs side by side, over the same data: all but `data` has a leading axis r."""
+             schedule: Schedule, side_by_side: bool | None = None) -> tuple[Progress, chex.Array]:
+  """`run` of r runs over the same data: all but `data` has a leading axis r, and so has the loss.
+
+  Args:
+    side_by_side: whether one program takes the steps of all runs. Default: on an accelerator. One
+      run keeps a CPU busy, and runs that follow each other need no program of their own.
+    progress, data, steps, loss_fn, length, schedule: as in `run`.
+  """
+  if side_by_side is None:
+    side_by_side = jax.default_backend() != "cpu"
+  if not side_by_side:
+    runs = []
+    for i in range(steps.rates.shape[0]):
+      one, order = jax.tree.map(lambda leaf, i=i: leaf[i], (progress, steps))
+      runs.append(run(one, data, order, loss_fn=loss_fn, length=length, schedule=schedule))
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
   loss = None
   for i in range(0, steps.rates.shape[1], CHUNK):
     part = jax.tree.map(lambda leaf, i=i: leaf[:, i:i + CHUNK], steps)

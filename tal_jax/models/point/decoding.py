@@ -39,19 +39,19 @@ class Candidates(NamedTuple):
   segments: chex.Array  # [c, m, 2] rows of the video, fractional
 
 
-def candidates(logits: chex.Array, offsets: chex.Array, real: chex.Array, begin: chex.Array,
-               points: Points, *, num: int) -> Candidates:
+def candidates(probabilities: chex.Array, offsets: chex.Array, real: chex.Array,
+               begin: chex.Array, points: Points, *, num: int) -> Candidates:
   """The best points of each class of one window.
 
   Args:
-    logits: [p, c].
+    probabilities: [p, c].
     offsets: [p, 2] ways to start and end, in strides.
     real: [p] points that count: real, and of the window's own rows.
     begin: [] the video's row at which the window begins.
     points: their places in the window.
     num: m.
   """
-  scores = jnp.where(real, jax.nn.sigmoid(logits).T, -1.0)  # [c, p]
+  scores = jnp.where(real, probabilities.T, -1.0)  # [c, p]
   best, index = jax.lax.top_k(scores, min(num, scores.shape[1]))
   ways = offsets * points.strides[:, None]
   bounds = begin + jnp.stack([points.positions - ways[:, 0], points.positions + ways[:, 1]], -1)

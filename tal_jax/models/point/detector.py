@@ -1,8 +1,8 @@
 """`Point`: the point detector as a localisation model of the learner.
 
-The network is trained from the labelled videos alone, in a few hundred steps; a round that follows
-another starts from its weights and takes fewer. Its parameters have the same shapes whatever
-levels are in use.
+A few networks are trained from the labelled videos alone, in a few hundred steps each; a round that
+follows another starts from their weights and takes fewer. Their parameters have the same shapes
+whatever levels are in use.
 
 Source: see the package; the sizes were chosen on HAPT, bedsensor and jaad with labels that a user
 with few of them does not have (docs/results.md says what was looked at).
@@ -36,6 +36,7 @@ class Settings(NamedTuple):
 
   context: str = "conv"  # or "maxpool", "transformer"
   width: int = 64
+  members: int = 3  # networks, trained from different keys, whose outputs are averaged
   steps: int = 400  # of a training from nothing, a multiple of row_training.CHUNK
   # Of a round that starts from the last one's weights, while it has less than twice the videos of
   # the last training from nothing; 0: always from nothing.
@@ -47,13 +48,13 @@ class Settings(NamedTuple):
 
 
 class PointParams(NamedTuple):
-  network: Any  # the average of the weights
+  network: Any  # the average of the weights of each member: a leading axis
   levels: chex.Array  # [2] int32, of `Levels`
   begun_with: chex.Array  # [] int32, videos of the last training from nothing; 0 before any label
 
 
 class PointInfo(NamedTuple):
-  loss: float  # mean of the last steps
+  loss: float  # mean of the last steps, over the members
   num_steps: int
   levels: Levels
 
@@ -103,7 +104,7 @@ class Point:
                  seen.pick_mask)
 
   def embed(self, params: PointParams, pool: VideoPool) -> chex.Array:
-    """The mean of the class head's features over all points: [v, width]."""
+    """The mean of the class heads' features over all points: [v, members * width]."""
     return self._look(params, pool).features
 
   def _look(self, params: PointParams, pool: VideoPool) -> scoring.Seen:
@@ -113,7 +114,7 @@ class Point:
 
 def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
         settings: Settings) -> tuple[PointParams, PointInfo]:
-  """One training run on the labelled rows, from `start` where its levels will do.
+  """Trains on the labelled rows, from `start` where its levels will do.
 
   Args:
     key: of the initial weights and of the crops.
@@ -121,7 +122,6 @@ def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
     start: the last round's parameters, or initial ones.
     settings: hyper-parameters.
   """
-  k_init, k_run = jax.random.split(key)
   counts, mask = np.asarray(data.count), np.asarray(data.mask)
   levels = Levels(*map(int, start.levels))
   if not counts.any():
@@ -131,56 +131,27 @@ def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
   num_videos = int((counts > 0).sum())
   is_warm = bool(settings.warm_steps and num_videos < 2 * int(start.begun_with)
                  and levels_lib.covers(levels, wanted))
+  k_init, k_run = jax.random.split(key)
   if not is_warm:
     levels = wanted
     start = _initial(k_init, data.values.shape[1], num_classes(start), levels, settings)
   num = settings.warm_steps if is_warm else settings.steps
   network = _network(start, settings)
-  multiple = scoring.multiple(network)
-  length = labeled_rows.crop_length(counts, most=settings.longest_crop, multiple=multiple)
-  steps = row_training.plan(k_run, counts, num, settings.schedule, length=length)
-  progress, loss = row_training.run(
-      row_training.begin(start.network, jnp.zeros(())), data, steps, loss_fn=Loss(network),
+  length = labeled_rows.crop_length(counts, most=settings.longest_crop,
+                                    multiple=scoring.multiple(network))
+  runs = [row_training.plan(one, counts, num, settings.schedule, length=length)
+          for one in jax.random.split(k_run, settings.members)]
+  progress, loss = row_training.run_many(
+      jax.vmap(row_training.begin)(start.network, jnp.zeros(settings.members)), data,
+      jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs), loss_fn=Loss(network),
       length=length, schedule=settings.schedule)
   begun_with = start.begun_with if is_warm else jnp.asarray(num_videos, jnp.int32)
   return (PointParams(progress.average, start.levels, begun_with),
-          PointInfo(float(loss), num, levels))
-
-
-def fit_many(keys: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
-             settings: Settings) -> PointParams:
-  """Several training runs from nothing side by side, on the same labels: an ensemble.
-
-  Args:
-    keys: [r]; run i is what `fit(keys[i], ...)` gives from an untrained `start`, to rounding.
-    data: the labelled videos, at least one with rows.
-    start: of `init`; gives the number of classes.
-    settings: hyper-parameters.
-
-  Returns:
-    Parameters with a leading axis r.
-  """
-  counts = np.asarray(data.count)
-  truths = np.asarray(data.truths)[np.asarray(data.mask)]
-  levels = levels_lib.choose(truths[:, 1] - truths[:, 0])
-  pairs = jax.vmap(jax.random.split)(keys)
-  first = jax.vmap(lambda key: _initial(key, data.values.shape[1], num_classes(start), levels,
-                                        settings))(pairs[:, 0])
-  network = Network(num_classes(start), levels, settings.width, settings.context)
-  length = labeled_rows.crop_length(counts, most=settings.longest_crop,
-                                    multiple=scoring.multiple(network))
-  runs = [row_training.plan(key, counts, settings.steps, settings.schedule, length=length)
-          for key in pairs[:, 1]]
-  steps = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
-  progress = jax.vmap(row_training.begin)(first.network, jnp.zeros(len(runs)))
-  progress, _ = row_training.run_many(progress, data, steps, loss_fn=Loss(network), length=length,
-                                      schedule=settings.schedule)
-  begun_with = jnp.full(len(runs), (counts > 0).sum(), jnp.int32)
-  return PointParams(progress.average, first.levels, begun_with)
+          PointInfo(float(loss.mean()), num, levels))
 
 
 def num_classes(params: PointParams) -> int:
-  return params.network["classes"]["out"]["bias"].shape[0]
+  return params.network["classes"]["out"]["bias"].shape[-1]
 
 
 def _network(params: PointParams, settings: Settings) -> Network:
@@ -191,12 +162,12 @@ def _network(params: PointParams, settings: Settings) -> Network:
 def _initial(key: chex.PRNGKey, dim: int, num_classes: int, levels: Levels,
              settings: Settings) -> PointParams:
   network = Network(num_classes, levels, settings.width, settings.context)
-  return PointParams(_weights(key, dim, network), jnp.array(levels, jnp.int32),
-                     jnp.zeros((), jnp.int32))
+  return PointParams(_weights(jax.random.split(key, settings.members), dim, network),
+                     jnp.array(levels, jnp.int32), jnp.zeros((), jnp.int32))
 
 
 @functools.partial(jax.jit, static_argnames=("dim", "network"))
-def _weights(key, dim: int, network: Network):
+def _weights(keys, dim: int, network: Network):
   length = network.levels.strides[-1]
-  return network.init({"params": key}, jnp.zeros((1, length, dim)),
-                      jnp.ones((1, length), bool))["params"]
+  x, mask = jnp.zeros((1, length, dim)), jnp.ones((1, length), bool)
+  return jax.vmap(lambda key: network.init({"params": key}, x, mask)["params"])(keys)

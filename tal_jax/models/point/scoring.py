@@ -1,6 +1,9 @@
 """A pool through the detector: detections, and what selection functions read.
 
-Notation: v videos, c classes, k segments kept per video, e width of the network.
+The networks of an ensemble speak with one voice: at every point the mean of their probabilities and
+of their offsets counts, and their features stand side by side.
+
+Notation: v videos, c classes, k segments kept per video, r networks, e features: r times the width.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ def detect(params: Any, rows: Rows, durations: chex.Array, *, network: Network,
   """Detections in every video; one without rows has none.
 
   Args:
-    params: of the network.
+    params: of the r networks, a leading axis.
     rows: of v videos.
     durations: [v] seconds.
     network: its shape.
@@ -110,7 +113,8 @@ def look(params: Any, rows: Rows, durations: chex.Array, *, network: Network, nu
     num_picks: k.
     params, rows, durations, network, longest: as in `detect`.
   """
-  v, c, e, stride = rows.num_videos, network.num_classes, network.width, network.levels.first
+  v, c, stride = rows.num_videos, network.num_classes, network.levels.first
+  e = network.width * jax.tree.leaves(params)[0].shape[0]
   count = np.asarray(rows.count)
   n = -(-int(count.max(initial=1)) // stride)
   seen = Seen(np.zeros((v, n), np.float32), np.arange(n) * stride < count[:, None],
@@ -182,10 +186,21 @@ def _apart(segments: np.ndarray, order: np.ndarray) -> np.ndarray:
   return order[kept]
 
 
+class _Said(NamedTuple):
+  probabilities: chex.Array  # [b, p, c]
+  offsets: chex.Array  # [b, p, 2] strides
+  features: chex.Array  # [b, p, e]
+  mask: chex.Array  # [b, p]
+
+
 def _forward(params, values, mask, own, mean, scale, network: Network):
-  """The network on a batch of windows, and which points are the windows' own."""
+  """The networks on a batch of windows, and which points are the windows' own."""
   points = levels_lib.points(network.levels, values.shape[1])
-  said = network.apply({"params": params}, normalised(values, mean, scale), mask)
+  x = normalised(values, mean, scale)
+  said = jax.vmap(lambda one: network.apply({"params": one}, x, mask))(params)
+  features = jnp.moveaxis(said.features, 0, -2)
+  said = _Said(jax.nn.sigmoid(said.logits).mean(0), said.offsets.mean(0),
+               features.reshape(*features.shape[:2], -1), said.mask[0])
   own = ((points.positions >= own[:, :1]) & (points.positions < own[:, 1:])) & said.mask
   return points, said, own
 
@@ -194,14 +209,13 @@ def _forward(params, values, mask, own, mean, scale, network: Network):
 def _candidates(params, values, mask, offset, own, mean, scale, *, network, num):
   points, said, own = _forward(params, values, mask, own, mean, scale, network)
   return jax.vmap(lambda *window: decoding.candidates(*window, points, num=num))(
-      said.logits, said.offsets, own, offset)
+      said.probabilities, said.offsets, own, offset)
 
 
 @functools.partial(jax.jit, static_argnames=("network", "num_picks"))
 def _look(params, values, mask, offset, own, mean, scale, *, network, num_picks) -> _Look:
   points, said, own = _forward(params, values, mask, own, mean, scale, network)
-  probability = jax.nn.sigmoid(said.logits)
-  surest = jnp.where(said.mask, probability.max(-1), 0.0)
+  surest = jnp.where(said.mask, said.probabilities.max(-1), 0.0)
   length, levels = values.shape[1], network.levels
   grid, begin = None, 0
   for s in levels.strides:
@@ -210,7 +224,7 @@ def _look(params, values, mask, offset, own, mean, scale, *, network, num_picks)
     part = jnp.repeat(part, s // levels.first, axis=1)
     grid = part if grid is None else jnp.maximum(grid, part)
   picks = jax.vmap(lambda *window: _pick(*window, points, num_picks))(
-      jnp.where(own, surest, -1.0), probability, said.offsets, said.features, offset)
+      jnp.where(own, surest, -1.0), said.probabilities, said.offsets, said.features, offset)
   return _Look(grid, (said.features * own[..., None]).sum(1), own.sum(1).astype(jnp.float32),
                picks)
 

@@ -17,19 +17,15 @@ from tal_jax.models.point.levels import Levels
 POINTS = levels_lib.points(Levels(2, 2), 8)  # at 0, 2, 4, 6 of stride 2 and 0, 4 of stride 4
 
 
-def logit(p):
-  return np.log(p) - np.log1p(-np.asarray(p))
-
-
 def test_candidates_by_hand():
-  logits = logit([[0.1, 0.2], [0.9, 0.1], [0.5, 0.2], [0.6, 0.1], [0.95, 0.3], [0.3, 0.4]])
+  said = np.array([[0.1, 0.2], [0.9, 0.1], [0.5, 0.2], [0.6, 0.1], [0.95, 0.3], [0.3, 0.4]])
   offsets = np.array([[0.0, 1.0], [0.5, 1.5], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.5, 0.25]])
   real = np.array([True, True, True, True, False, True])
-  found = lib.candidates(logits, offsets, real, 100, POINTS, num=3)
+  found = lib.candidates(said, offsets, real, 100, POINTS, num=3)
   np.testing.assert_allclose(found.scores, [[0.9, 0.6, 0.5], [0.4, 0.2, 0.2]], rtol=1e-5)
   np.testing.assert_allclose(found.segments, [[[101, 105], [104, 108], [104, 104]],
                                               [[102, 105], [100, 102], [104, 104]]])
-  more = lib.candidates(logits, offsets, real, 100, POINTS, num=8)  # only six points, five real
+  more = lib.candidates(said, offsets, real, 100, POINTS, num=8)  # only six points, five real
   np.testing.assert_array_equal(np.asarray(more.scores)[:, 5:], -1)
   np.testing.assert_allclose(np.asarray(more.segments)[:, :3], found.segments)
 
@@ -65,10 +61,10 @@ _candidates = jax.jit(functools.partial(lib.candidates, points=POINTS, num=4))
 def test_two_windows_are_one(seed, cut):
   """Points before `cut` from one window, the others from another one that begins 8 rows later."""
   rng = np.random.default_rng(seed)
-  logits, offsets = rng.normal(0, 2, (6, 2)), rng.uniform(0, 3, (6, 2))
+  said, offsets = rng.uniform(0, 1, (6, 2)), rng.uniform(0, 3, (6, 2))
   own = POINTS.positions < cut
-  parts = [_candidates(logits, offsets, own, 0), _candidates(logits, offsets, ~own, 0)]
-  whole = _candidates(logits, offsets, np.ones(6, bool), 0)
+  parts = [_candidates(said, offsets, own, 0), _candidates(said, offsets, ~own, 0)]
+  whole = _candidates(said, offsets, np.ones(6, bool), 0)
   merged = lib.merge(parts)
   np.testing.assert_array_equal(merged.scores, whole.scores)
   np.testing.assert_array_equal(merged.segments, whole.segments)

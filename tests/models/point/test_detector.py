@@ -24,7 +24,7 @@ from tests import row_pools
 from tests.row_pools import DIM
 
 CLASSES, LENGTH = 2, 64
-SETTINGS = lib.Settings(width=16, steps=6 * CHUNK, warm_steps=CHUNK, top_k=4,
+SETTINGS = lib.Settings(width=16, members=1, steps=6 * CHUNK, warm_steps=CHUNK, top_k=4,
                         schedule=Schedule(learning_rate=5e-3, batch_size=4))
 BRIEF = SETTINGS._replace(steps=CHUNK)
 POINT = lib.Point(SETTINGS)
@@ -103,7 +103,7 @@ def test_more_padding_changes_nothing():
 
 @pytest.fixture
 def without_steps(monkeypatch):
-  monkeypatch.setattr(row_training, "run", lambda progress, *_, **__: (progress, 0.0))
+  monkeypatch.setattr(row_training, "run_many", lambda progress, *_, **__: (progress, np.zeros(1)))
 
 
 def test_warm_starts(without_steps):
@@ -161,8 +161,13 @@ def train(videos, *, num=CHUNK):
   network = Network(CLASSES, DEFAULT, SETTINGS.width, SETTINGS.context)
   steps = row_training.plan(jax.random.key(0), np.asarray(data.count), num, SETTINGS.schedule,
                             length=LENGTH)
-  return row_training.run(row_training.begin(start.network, jnp.zeros(())), data, steps,
+  return row_training.run(row_training.begin(first_of(start.network), jnp.zeros(())), data, steps,
                           loss_fn=Loss(network), length=LENGTH, schedule=SETTINGS.schedule)
+
+
+def first_of(tree):
+  """The first member of an ensemble."""
+  return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 @pytest.mark.parametrize("videos", [
@@ -220,18 +225,34 @@ def test_the_training_lowers_for_accelerators():
   network = Network(CLASSES, DEFAULT, SETTINGS.width, SETTINGS.context)
   steps = row_training.plan(jax.random.key(0), np.asarray(data.count), CHUNK, SETTINGS.schedule,
                             length=LENGTH)
-  begun = row_training.begin(POINT.init(pool(), CLASSES).network, jnp.zeros(()))
+  begun = row_training.begin(first_of(POINT.init(pool(), CLASSES).network), jnp.zeros(()))
   traced = row_training._chunk.trace(begun, data, steps, loss_fn=Loss(network), length=LENGTH,
                                      schedule=SETTINGS.schedule)
   for platform in ("tpu", "cuda"):
     assert traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-def test_an_ensemble_is_its_members():
-  """Two runs side by side give what each gives alone."""
+def test_an_ensemble(monkeypatch):
+  """Its members differ, find the truths together, and go on from their own weights."""
+  settings = SETTINGS._replace(members=2)
+  params, info, _ = fit([0, 1], settings=settings)
+  for leaf, other in zip(*(jax.tree.leaves(tree) for tree in (
+      params.network, POINT.init(pool(), CLASSES).network)), strict=True):
+    assert leaf.shape == (2, *other.shape[1:])
+  scale = np.asarray(params.network["scale"])
+  assert (scale[0] != scale[1]).any() and np.isfinite(info.loss)
+  point = lib.Point(settings)
+  assert point.embed(params, pool()).shape == (5, 32)
+  found = point.detect(params, pool())
+  for video in (0, 1):
+    real = pool().truth_mask[video]
+    best = found.segments[video, :real.sum()]
+    np.testing.assert_allclose(best[np.argsort(best[:, 0])], pool().truths[video][real], atol=1.5)
   data = labeled_rows.of_pool(pool(), labeled(0, 1))
-  keys, start = jax.random.split(jax.random.key(3)), POINT.init(pool(), CLASSES)
-  both = lib.fit_many(keys, data, start=start, settings=BRIEF)
-  for i in range(2):
-    alone, _ = lib.fit(keys[i], data, start=start, settings=BRIEF)
-    chex.assert_trees_all_close(jax.tree.map(lambda leaf, i=i: leaf[i], both), alone, atol=1e-4)
+  warm, info = lib.fit(jax.random.key(5), data, start=params, settings=settings)
+  assert info.num_steps == CHUNK
+  # Side by side in one program, as on an accelerator, the members learn the same.
+  monkeypatch.setattr(row_training, "run_many",
+                      functools.partial(row_training.run_many, side_by_side=True))
+  together, _ = lib.fit(jax.random.key(5), data, start=params, settings=settings)
+  chex.assert_trees_all_close(together, warm, atol=1e-4)

@@ -206,8 +206,9 @@ def test_decoding_of_a_video():
   levels, _ = run_theirs(theirs, x, mask)
   duration = start + step * (COUNTS[clip] - 1)
   settings = decoding.Settings(candidates=12, kept=12, most=100)
-  found = decoding.candidates(said.logits[clip], said.offsets[clip], said.mask[clip], 0,
-                              levels_lib.points(LEVELS, LENGTH), num=settings.candidates)
+  found = decoding.candidates(jax.nn.sigmoid(said.logits[clip]), said.offsets[clip],
+                              said.mask[clip], 0, levels_lib.points(LEVELS, LENGTH),
+                              num=settings.candidates)
   segments, scores, labels, kept = map(np.asarray, decoding.segments(
       found, start, step, duration, settings))
   expected = torch_reference.decode([[part[clip].detach() for part in level] for level in levels],

@@ -21,15 +21,15 @@ SETTINGS = decoding.Settings(candidates=30, kept=10)
 
 
 @functools.cache
-def model(context="maxpool"):
-  """Random weights that say different things at different places."""
+def model(context="maxpool", seed=0):
+  """One network of random weights that say different things at different places."""
   network = Network(CLASSES, Levels(2, 2), WIDTH, context)
   params = network.init(jax.random.key(0), np.zeros((1, 8, DIM)), np.ones((1, 8), bool))["params"]
-  rng = np.random.default_rng(0)
+  rng = np.random.default_rng(seed)
   params = jax.tree.map(lambda leaf: leaf + 0.2 * rng.normal(size=leaf.shape).astype(np.float32),
                         params)
   params["classes"]["out"]["bias"] = params["classes"]["out"]["bias"] * 0.0
-  return network, params
+  return network, jax.tree.map(lambda leaf: leaf[None], params)
 
 
 def rows_and_durations(counts, seed=0):
@@ -74,12 +74,41 @@ def test_what_selection_reads_of_a_long_video_in_pieces_is_as_in_one():
   np.testing.assert_allclose(whole.segments[:, 0], pieces.segments[:, 0], atol=1e-3)
 
 
+def test_networks_speak_with_one_voice():
+  """A network twice is the network; of two, means of what they say and both their features."""
+  (network, one), (_, other) = model(), model(seed=1)
+  rows, durations = rows_and_durations([60, 150])
+
+  def together(*params):
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *params)
+
+  def seen(params):
+    return scoring.look(params, rows, durations, network=network, num_picks=5)
+
+  def found(params):
+    return scoring.detect(params, rows, durations, network=network, settings=SETTINGS)
+
+  assert_same(found(one), found(together(one, one)))
+  a, b, both = seen(one), seen(other), seen(together(one, other))
+  np.testing.assert_allclose(both.features, np.concatenate([a.features, b.features], 1), rtol=1e-4,
+                             atol=1e-5)
+  assert both.pick_features.shape == (2, 5, 2 * WIDTH)
+  windows = next(scoring._windows(rows, network, 8192))
+  values, mask, own, begun = windows.values, windows.mask, windows.own, (rows.mean, rows.scale)
+  said = [scoring._forward(params, values, mask, own, *begun, network)[1]
+          for params in (one, other, together(one, other))]
+  for name in ("probabilities", "offsets"):
+    first, second, mean = (np.asarray(getattr(part, name)) for part in said)
+    assert np.abs(first - second).max() > 0.01
+    np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-4, atol=1e-5)
+
+
 def test_reach_is_enough_and_not_far_too_much():
   """A row that is as far as `reach` says changes nothing; some row nearly as far does."""
   for context in CONTEXTS:
     network, params = model(context)
     apply = jax.jit(lambda x, network=network, params=params: network.apply(
-        {"params": params}, x, np.ones((1, 128), bool)))
+        {"params": jax.tree.map(lambda leaf: leaf[0], params)}, x, np.ones((1, 128), bool)))
     x = row_pools.noise(128)[None]
     first = apply(x)
     positions = np.concatenate([np.arange(0, 128, s) for s in network.levels.strides])
