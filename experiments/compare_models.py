@@ -27,7 +27,7 @@ from ml_collections import ConfigDict, config_flags
 from configs import real
 from experiments import cli, compare_models_report, context, evaluate, localizers
 from experiments.reporter import Reporter
-from experiments.workdir import write_json
+from experiments.workdir import append_row, check_same, read_rows, write_json, write_text
 from tal_jax import learner
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data.annotations import write_annotations
@@ -65,8 +65,7 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]
         jax.clear_caches()
         loaded = cell[:2], _load(config, settings.values(), *cell[:2], report)
       rows[cell] = _cell(settings[cell[2]], loaded[1], cell, folder)
-      with (folder / "cells.jsonl").open("a") as file:
-        file.write(json.dumps(rows[cell]) + "\n")
+      append_row(folder / "cells.jsonl", rows[cell])
       report.step(f"{cell[0]}, split {cell[1]}, {cell[2]}, {cell[3]:.0%}: "
                   f"mAP {rows[cell]['map']:.3f}")
   found = [rows[cell] for cell in cells]
@@ -102,17 +101,16 @@ def _with_model(config: ConfigDict, model: str) -> ConfigDict:
 
 
 def _read(folder: pathlib.Path, config: ConfigDict) -> dict[tuple, dict[str, Any]]:
-  """The cells of an earlier run of the same configuration, by name; without a torn last line."""
+  """The cells of an earlier run of the same configuration, by name, up to a damaged line."""
   file, path = folder / "config.json", folder / "cells.jsonl"
   # What is computed in a cell does not depend on which others are.
   own = {name: value for name, value in json.loads(json.dumps(config.to_dict())).items()
          if name not in ("name", "sets", "models", "shares", "seeds", "data", "strategies")}
-  if file.exists() and path.exists() and json.loads(file.read_text()) != own:
-    raise DataError(f"--workdir={folder} holds a run of another configuration: give another folder")
+  if file.exists() and path.exists():
+    check_same(file, own)
   write_json(file, own)
-  lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-  rows = [json.loads(line) for line in lines if line.endswith("\n")]
-  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  rows = read_rows(path)
+  write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
   return {(row["set"], row["split"], row["model"], row["share"]): row for row in rows}
 
 

@@ -45,41 +45,13 @@ class Workdir:
     config = json.loads(json.dumps(config))  # tuples become lists, as they are read back
     has_results = any((self.path / name).exists() for name in _ROW_FILES)
     if file.exists() and has_results:
-      self._check_same(file, config)
+      check_same(file, config)
     elif has_results:
       raise DataError(
           f"--workdir={self.path} has results but no config.json: give another folder")
     else:
       write_json(file, config)
-    return {name: self._read(name) for name in _ROW_FILES}
-
-  def _check_same(self, file: pathlib.Path, config: dict[str, Any]) -> None:
-    try:
-      old = json.loads(file.read_text())
-    except ValueError as error:
-      raise DataError(f"{file} is not JSON: give another --workdir") from error
-    differences = [f"  {key}: {before!r} there, {after!r} now" for key, before, after
-                   in _differences(old, config)]
-    if differences:
-      more = [f"  and {len(differences) - 8} more"] if len(differences) > 8 else []
-      raise DataError("\n".join([f"--workdir={self.path} holds a run of another configuration:",
-                                 *differences[:8], *more,
-                                 "Give another folder, or the same configuration to go on."]))
-
-  def _read(self, name: str) -> list[dict[str, Any]]:
-    """The complete rows of a file; a last row without its line end was cut by a kill."""
-    file = self.path / name
-    if not file.exists():
-      return []
-    rows = []
-    for line in file.read_text().splitlines(keepends=True):
-      try:
-        rows.append(json.loads(line) if line.endswith("\n") else None)
-      except ValueError:
-        rows.append(None)
-      if rows[-1] is None:
-        return rows[:-1]
-    return rows
+    return {name: read_rows(self.path / name) for name in _ROW_FILES}
 
   def rows(self, strategy: str, seed: int) -> list[dict[str, Any]]:
     """The metrics of one run so far, by step."""
@@ -98,10 +70,7 @@ class Workdir:
       self._rows[name].append(row)
       if not devices.is_writer():
         continue
-      with (self.path / name).open("a") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+      append_row(self.path / name, row)
 
   def keep(self, strategy: str, seed: int, last_step: int) -> None:
     """Takes the rows of a run after `last_step` out (-1: all), and any torn row."""
@@ -115,6 +84,46 @@ class Workdir:
 
   def checkpoints(self, strategy: str, seed: int) -> pathlib.Path:
     return self.path / "checkpoints" / f"seed_{seed}" / strategy
+
+
+def check_same(file: pathlib.Path, config: dict[str, Any]) -> None:
+  """DataError if the work directory's config.json holds another configuration (plain JSON)."""
+  try:
+    old = json.loads(file.read_text())
+  except ValueError as error:
+    raise DataError(f"{file} is not JSON: give another --workdir") from error
+  differences = [f"  {key}: {before!r} there, {after!r} now" for key, before, after
+                 in _differences(old, config)]
+  if differences:
+    more = [f"  and {len(differences) - 8} more"] if len(differences) > 8 else []
+    raise DataError("\n".join([f"--workdir={file.parent} holds a run of another configuration:",
+                               *differences[:8], *more,
+                               "Give another folder, or the same configuration to go on."]))
+
+
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+  """The rows of a file up to the first that is damaged: a kill cuts the last one, without its end.
+
+  Without a file there are none.
+  """
+  rows = []
+  for line in path.read_text().splitlines(keepends=True) if path.exists() else ():
+    try:
+      row = json.loads(line) if line.endswith("\n") else None
+    except ValueError:
+      row = None
+    if not isinstance(row, dict):
+      break
+    rows.append(row)
+  return rows
+
+
+def append_row(path: pathlib.Path, row: dict[str, Any]) -> None:
+  """Adds a row; it is on disk when this returns."""
+  with path.open("a") as file:
+    file.write(json.dumps(row, allow_nan=False) + "\n")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

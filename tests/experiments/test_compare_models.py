@@ -193,6 +193,16 @@ def test_a_torn_last_line(reference, tmp_path):
   assert_same(tmp_path / "run", reference[0])
 
 
+def test_a_damaged_line(reference, tmp_path):
+  """What follows it is computed again."""
+  shutil.copytree(reference[0], tmp_path / "run")
+  path = tmp_path / "run" / "cells.jsonl"
+  lines = path.read_text().splitlines()
+  path.write_text("\n".join([*lines[:-2], "{}}"[1:], lines[-1], ""]))
+  assert len(compare_models.run(config(), tmp_path / "run")) == len(CELLS)
+  assert_same(tmp_path / "run", reference[0])
+
+
 def test_finished_is_finished(reference, tmp_path, monkeypatch):
   """Nothing is loaded or trained; a run of a part of the cells reports that part."""
   shutil.copytree(reference[0], tmp_path / "run")
@@ -225,7 +235,7 @@ def test_another_configuration_is_refused(reference, tmp_path):
   for changes in ({"frames.steps": 100}, {"svm.c": 0.2}, {"top_k": 3}):
     with pytest.raises(DataError, match="holds a run of another configuration") as fault:
       compare_models.run(config(**changes), tmp_path / "run")
-    assert "\n" not in str(fault.value)
+    assert next(iter(changes)) in str(fault.value)
   assert_same(tmp_path / "run", reference[0])
   # A folder without results belongs to nobody.
   (tmp_path / "run" / "cells.jsonl").unlink()
