@@ -12,6 +12,22 @@ _MOST_MAPS = 30_000
 _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
+def pytest_addoption(parser):
+  parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
+
+
+def pytest_configure(config):
+  config.addinivalue_line("markers", "slow: minutes; run with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+  if not config.getoption("--slow"):
+    skip = pytest.mark.skip(reason="slow: run with --slow")
+    for item in items:
+      if "slow" in item.keywords:
+        item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> pathlib.Path:
   """The folder named by TAL_JAX_DATA (default: ../shared/data)."""

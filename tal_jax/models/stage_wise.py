@@ -21,6 +21,7 @@ from tal_jax.models import classifier, platt, svm, svm_pool
 from tal_jax.models.localizer import Detections
 from tal_jax.models.svm_blocks import margins, take_rows
 from tal_jax.pool import VideoPool, proposal_overlaps, without_features
+from tal_jax.sizes import bucket
 
 
 class Settings(NamedTuple):
@@ -231,15 +232,3 @@ def _usable_rows(indices, usable, labels, size: int):
   """The first `size` usable picks: their video, proposal and class [size]."""
   video, rank = jnp.nonzero(usable, size=size, fill_value=0)
   return video, indices[video, rank], labels[video, rank]
-
-
-def bucket(count: int, *, smallest: int = 64, most: int | None = None) -> int:
-  """The smallest of a fixed series of sizes that holds `count`: 64, 128, 256, ... (or `most`).
-
-  What is compiled depends on shapes; with sizes from a short series, a run of many steps compiles
-  a fixed number of programs.
-  """
-  size = smallest
-  while size < count:
-    size *= 2
-  return size if most is None else min(size, max(most, count))

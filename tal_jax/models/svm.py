@@ -6,7 +6,8 @@ y_i (x_i, 1); u = 1 - A theta, so that row i violates its margin where u_i > 0.
 
     P(theta) = |theta|^2 / 2 + c sum_i loss(u_i)     loss = max(0, u) or max(0, u)^2
 
-`svm_problem` holds P, its dual and the gap between them; `svm_solver` the method for one problem;
+`svm_problem` holds P, its dual and the gap between them; `svm_solver` the method for one problem,
+`svm_wide` the same for few, long rows;
 `svm_preconditioner` its Newton matrix; `svm_retrain` and `svm_batch` what is done for a batch.
 
 Source: the attention module of the paper, Sec. 3.1 ("a linear Support Vector Machine [17, 21]",
@@ -22,7 +23,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models import svm_retrain, svm_solver
+from tal_jax.models import svm_retrain, svm_wide
 from tal_jax.models.svm_problem import PRECISION, as_rows
 
 
@@ -45,10 +46,10 @@ def decision(params: SvmParams, x: chex.Array) -> chex.Array:
   return jnp.matmul(x.astype(params.w.dtype), params.w, precision=PRECISION) + params.b
 
 
-@functools.partial(jax.jit, static_argnames="loss")
+@functools.partial(jax.jit, static_argnames=("loss", "is_wide"))
 def fit(x: chex.Array, y: chex.Array, mask: chex.Array | None = None, *, c: float = 1.0,
         loss: str = "hinge", tol: float = 1e-4, init: SvmParams | None = None,
-        max_iters: int = 500) -> tuple[SvmParams, SvmInfo]:
+        max_iters: int = 500, is_wide: bool | None = None) -> tuple[SvmParams, SvmInfo]:
   """Fits one SVM to a certified relative duality gap.
 
   Jitted here, unlike most of this library: the loops inside would be compiled at every call
@@ -63,14 +64,17 @@ def fit(x: chex.Array, y: chex.Array, mask: chex.Array | None = None, *, c: floa
     tol: relative duality gap at which to stop.
     init: where to start, for instance the solution of a smaller labelled set.
     max_iters: bound on Newton and multiplier steps; `converged` is False where it is met.
+    is_wide: whether the Newton matrix is over the rows; default: where n is at most 2 d. For those
+      who pad: masked rows do not count.
 
   Returns:
-    (SvmParams, SvmInfo).
+    (SvmParams, SvmInfo). Where float32 gives no certificate the parameters are those of the lowest
+    objective that was seen.
   """
   rows, theta = as_rows(x, y, mask, init)
-  state, _ = svm_solver.solve(rows, svm_solver.cold_start(rows, theta, c, loss), c=c, loss=loss,
-                              tol=tol, max_iters=max_iters)
-  params, info = _result(state, tol, max_iters)
+  state = svm_wide.solve_any(rows, theta, c=c, loss=loss, tol=tol, max_iters=max_iters,
+                             is_wide=is_wide)
+  params, info = _result(svm_retrain.solution(state), tol, max_iters)
   return jax.tree.map(lambda leaf: leaf[0], (params, info))
 
 
@@ -108,16 +112,15 @@ def retrain_with_one_extra(
   if tol is None:
     tol = 1e-4 if loss == "squared_hinge" else 1e-3
   real = jnp.ones(extra_y.shape) if extra_mask is None else extra_mask.astype(jnp.float32)
-  state = svm_retrain.retrain(
+  found = svm_retrain.retrain(
       rows, theta, init is not None, extra_x, extra_y, real, c=c, loss=loss, tol=tol,
       max_iters=max_iters, byte_budget=byte_budget)
-  return _result(state, tol, max_iters)
+  return _result(found, tol, max_iters)
 
 
-def _result(state: svm_solver.State | svm_retrain.Solution, tol,
-            max_iters) -> tuple[SvmParams, SvmInfo]:
-  gap, objective = state.best_gap, state.best_objective
+def _result(found: svm_retrain.Solution, tol, max_iters) -> tuple[SvmParams, SvmInfo]:
+  gap, objective = found.gap, found.objective
   relative = jnp.where(gap > 0, gap / jnp.maximum(objective, 1e-30), 0.0)
-  return (SvmParams(state.best_theta[:, :-1], state.best_theta[:, -1]),
-          SvmInfo(objective, relative, jnp.minimum(state.num_iters, max_iters),
+  return (SvmParams(found.theta[:, :-1], found.theta[:, -1]),
+          SvmInfo(objective, relative, jnp.minimum(found.num_iters, max_iters),
                   gap <= tol * objective))

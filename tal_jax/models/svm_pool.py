@@ -16,6 +16,9 @@ pool, which is the certificate's and the scores of the next selection, and one f
 certificate is that of the returned parameters and owes nothing to the memory. Where it is refused,
 A' alpha is computed by passes from then on.
 
+Few, long rows (`svm_wide`) are collected instead, where the hinge is asked for or no certificate was
+found: the small problem is solved as `svm.fit` solves it.
+
 The loop runs on the host, since the features may be streamed from a file (`svm_blocks`).
 """
 
@@ -28,12 +31,14 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from tal_jax.models import svm_solver
+from tal_jax.models import svm, svm_solver, svm_wide
 from tal_jax.models.svm import SvmInfo, SvmParams
 from tal_jax.models.svm_blocks import gram, margins, weighted_sum
 from tal_jax.models.svm_preconditioner import factorise
 from tal_jax.models.svm_problem import LOSSES, PRECISION, dual_point, newton_weights
+from tal_jax.sizes import bucket
 
 _STALE = 0.02  # rows that may enter or leave before G follows, as a share of those in it
 _LARGE = 16  # rows per dimension from which a cold fit begins with a part of the videos ...
@@ -101,13 +106,39 @@ def fit(features: chex.Array, y: chex.Array, labeled: chex.Array, exists: chex.A
   if loss not in LOSSES:
     raise ValueError(f"loss must be one of {LOSSES}, not {loss!r}")
   start = memory.params if start is None else start
+  num = int(labeled.sum())
+  # (Rows that several processes share cannot be collected.)
+  is_wide = (svm_wide.pays(num, features.shape[-1])
+             and getattr(features, "is_fully_addressable", True))
+  wide = functools.partial(_fit_wide, features, y, labeled, exists, num, c=c, loss=loss, tol=tol,
+                           max_iters=max_iters)
+  if is_wide and loss == "hinge":
+    return wide(memory=memory, start=start)
   solve = functools.partial(_fit, features, y, c=c, loss=loss, max_iters=max_iters)
-  if int(labeled.sum()) > _LARGE * features.shape[-1] and not bool(memory.curved.any()):
+  if num > _LARGE * features.shape[-1] and not bool(memory.curved.any()):
     # Cold, and much data: from zero every row would enter the Newton matrix, and many leave again.
     part = labeled & (jnp.arange(y.shape[0]) % _PART == 0)[:, None]
     start, _, partial = solve(part, part, memory=memory, start=start, tol=10.0 * tol)
     memory = memory._replace(gram=partial.gram, pull=partial.pull, curved=partial.curved)
-  return solve(labeled, exists, memory=memory, start=start, tol=tol)
+  found = solve(labeled, exists, memory=memory, start=start, tol=tol)
+  if is_wide and not bool(found[1].converged):
+    other = wide(memory=found[2], start=found[0])
+    found = other if bool(other[1].objective < found[1].objective) else found
+  return found
+
+
+def _fit_wide(features, y, labeled, exists, num: int, *, c, loss, tol, memory: Memory, start,
+              max_iters):
+  """Few, long rows: they are collected, and the memory's matrix stays as it is."""
+  video, row = np.nonzero(np.asarray(labeled))
+  size = bucket(num)
+  x = np.zeros((size, features.shape[-1]), np.float32)
+  signs, real = np.ones(size, np.float32), np.arange(size) < num
+  x[:num], signs[:num] = np.asarray(features[video, row]), np.asarray(y)[video, row]
+  params, info = svm.fit(x, signs, real, c=c, loss=loss, tol=tol, init=start,
+                         max_iters=max_iters, is_wide=True)
+  values = margins(features, exists, _theta(params))
+  return params, info, memory._replace(params=params, decisions=values)
 
 
 def _fit(features, y, labeled, exists, *, c, loss, tol, memory, start, max_iters):
@@ -121,7 +152,7 @@ def _fit(features, y, labeled, exists, *, c, loss, tol, memory, start, max_iters
     return weighted_sum(features, (alpha * signs).reshape(y.shape))[None]
 
   scored, values = start, decisions(features, exists, start, memory)
-  state = svm_solver.begin(real, _start(start, real, c, loss))
+  state = svm_solver.begin(real, _start(start, real, c, loss), c)
   u, exact = _violations(values, signs), True  # u = 1 - A theta, not its update by a step
   g, pull, curved, solve = memory.gram, memory.pull, memory.curved, None
   remembered, by_pass = loss == "squared_hinge", loss != "squared_hinge"
@@ -152,7 +183,8 @@ def _fit(features, y, labeled, exists, *, c, loss, tol, memory, start, max_iters
     if remembered and (by_pass or bool(state.stalled[0] | jnp.any(state.multipliers != 0))):
       # The memory promised more than there is, or is no longer what is asked for.
       remembered = False
-      state = state._replace(best_gap=state.best_gap + jnp.inf, stalled=0 * state.stalled)
+      state = state._replace(best_gap=state.best_gap + jnp.inf, best_dual=0.0 * state.best_dual,
+                             stalled=0 * state.stalled)
       by_pass = False
       continue
     by_pass = False
@@ -167,12 +199,12 @@ def _fit(features, y, labeled, exists, *, c, loss, tol, memory, start, max_iters
       step, product = svm_solver.conjugate_gradients(
           forward, backward, weights, -state.gradient,
           functools.partial(_apply, solve[1]), loop=_host_loop)
-    state = _advance(real, state, step, product, c, loss, max_iters)
+    state, _ = _advance(real, state, step, product, c, loss, tol, max_iters)
     u, exact = state.violation, False
   params = _params(state.best_theta[0])
   if not bool(jnp.all(_theta(scored) == _theta(params))):
     values = margins(features, exists, _theta(params))
-  gap, objective = state.best_gap[0], state.best_objective[0]
+  gap, objective = svm_solver.certified_gap(state)[0], state.best_objective[0]
   info = SvmInfo(objective, jnp.where(gap > 0, gap / jnp.maximum(objective, 1e-30), 0.0),
                  jnp.minimum(state.num_iters[0], max_iters), state.done[0])
   return params, info, Memory(params, values, g, pull, curved)

@@ -30,7 +30,7 @@ def _inverse_factor(matrix: chex.Array) -> chex.Array:
   return jax.scipy.linalg.solve_triangular(lower, jnp.eye(matrix.shape[0]), lower=True)
 
 
-def _damped_factor(hessian: chex.Array) -> Factor:
+def damped_factor(hessian: chex.Array) -> Factor:
   """The factor of a matrix that is scaled to a unit diagonal and damped.
 
   The damping grows until float32 finds the sum positive definite: with many rows, a large c and
@@ -68,7 +68,7 @@ class Factor(NamedTuple):
 @jax.jit
 def factorise(gram: chex.Array, sigma: chex.Array) -> Factor:
   """The factor of I + sigma gram: [D, D], []."""
-  return _damped_factor(jnp.eye(gram.shape[0]) + sigma * gram)
+  return damped_factor(jnp.eye(gram.shape[0]) + sigma * gram)
 
 
 class Newton(NamedTuple):
@@ -88,7 +88,7 @@ def no_newton(rows: Rows) -> Newton:
 def follow(rows: Rows, newton: Newton, curvature: chex.Array) -> Newton:
   """The Newton matrix at another curvature [1, n], from the rows that changed."""
   matrix = followed(rows, newton, curvature)
-  return Newton(matrix, curvature, _damped_factor(matrix))
+  return Newton(matrix, curvature, damped_factor(matrix))
 
 
 def followed(rows: Rows, newton: Newton, curvature: chex.Array) -> chex.Array:

@@ -2,9 +2,9 @@
 
 The base problem's solution is where every candidate starts, its Newton matrix what preconditions
 them all. `svm_batch` solves them twice: first with the few rows that may change sides
-(`svm_screening`), then, mostly for the certificate alone, with all. What that gives up on, such as
-hinges on few, long features, `svm_solver` takes up, one candidate after the other, each with Newton
-matrices of its own. Notation as in `svm` and `svm_batch`.
+(`svm_screening`), then, mostly for the certificate alone, with all. What that gives up on
+`svm_solver` takes up, one candidate after the other, each with Newton matrices of its own; and
+hinges on few, long rows all go to `svm_wide`. Notation as in `svm` and `svm_batch`.
 
 Memory is bounded by a budget: candidates whose own rows, whitened rows and multipliers exceed it
 are taken one group after the other.
@@ -18,7 +18,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models import svm_batch, svm_screening, svm_solver
+from tal_jax.models import svm_batch, svm_screening, svm_solver, svm_wide
 from tal_jax.models.svm_enlarged import Problems, norm
 from tal_jax.models.svm_preconditioner import follow, no_newton
 from tal_jax.models.svm_problem import (
@@ -50,9 +50,9 @@ _PART = 0.5  # of sigma: see _softened_hinge
 
 
 class Solution(NamedTuple):
-  best_theta: chex.Array  # [b, D], of the smallest certified gap
-  best_objective: chex.Array  # [b]
-  best_gap: chex.Array  # [b]
+  theta: chex.Array  # [b, D]
+  objective: chex.Array  # [b]
+  gap: chex.Array  # [b] certified
   num_iters: chex.Array  # [b]
 
 
@@ -71,6 +71,13 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
   """
   n, d = rows.x.shape
   b, m = extra_y.shape
+  if loss == "hinge" and svm_wide.pays(n + m, d):
+    # A hinge on few, long rows changes most of its multipliers with every candidate: a batch that
+    # shares a Newton matrix gives all of them up.
+    state = svm_wide.solve(rows, theta, c=c, loss=loss, tol=tol, max_iters=max_iters)
+    nothing = Solution(jnp.repeat(state.best_theta, b, 0), jnp.zeros(b), jnp.full(b, jnp.inf),
+                       jnp.zeros(b, jnp.int32))
+    return _one_by_one(rows, (extra_x, extra_y, extra_real), nothing, c, loss, tol, max_iters)
   theta, multipliers, sigma, newton = _base(rows, theta, is_start, c, loss, tol, max_iters)
   half = newton.factor.inverse
   max_iters_batch = jnp.minimum(max_iters, _MAX_BATCH_ITERS[loss])
@@ -107,7 +114,7 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
           chunk_size=chunk)
       together = svm_screening.put_back(few.multipliers, start.multipliers, screened)
       start = svm_batch.begin(few.theta, together, few.sigma)._replace(num_iters=few.num_iters)
-    return _solution(svm_batch.solve(
+    return solution(svm_batch.solve(
         problems, preconditioner, start, c=c, loss=loss, tol=tol, max_iters=max_iters_batch,
         chunk_size=min(chunk, max(_NARROWEST, _CACHED // n)), look_first=screened is not None))
 
@@ -117,13 +124,15 @@ def retrain(rows: Rows, theta: chex.Array, is_start: bool, extra_x: chex.Array,
   return _one_by_one(rows, (extra_x, extra_y, extra_real), solutions, c, loss, tol, max_iters)
 
 
-def _solution(state: svm_batch.State | svm_solver.State) -> Solution:
-  return Solution(state.best_theta, state.best_objective, state.best_gap, state.num_iters)
+def solution(state: svm_batch.State | svm_solver.State) -> Solution:
+  gap = (svm_solver.certified_gap(state) if isinstance(state, svm_solver.State)
+         else state.best_gap)
+  return Solution(state.best_theta, state.best_objective, gap, state.num_iters)
 
 
 def _one_by_one(rows: Rows, extra, solutions: Solution, c, loss, tol, max_iters) -> Solution:
   """Solves what is not certified yet, each enlarged problem on its own."""
-  left = (solutions.best_gap > tol * solutions.best_objective) & (solutions.num_iters < max_iters)
+  left = (solutions.gap > tol * solutions.objective) & (solutions.num_iters < max_iters)
   order = jnp.argsort(~left, stable=True)
 
   def body(k, solutions):
@@ -133,11 +142,10 @@ def _one_by_one(rows: Rows, extra, solutions: Solution, c, loss, tol, max_iters)
         jnp.concatenate([rows.x, x.astype(jnp.float32)]), jnp.concatenate([rows.y, y]),
         jnp.concatenate([rows.real[0], real]), None)
     old = jax.tree.map(lambda leaf: leaf[i], solutions)
-    state, _ = svm_solver.solve(
-        enlarged, svm_solver.cold_start(enlarged, old.best_theta[None], c, loss), c=c, loss=loss,
-        tol=tol, max_iters=max_iters - old.num_iters)
-    new = jax.tree.map(lambda leaf: leaf[0], _solution(state))
-    best = jax.tree.map(lambda a, b: jnp.where(new.best_gap < old.best_gap, a, b), new, old)
+    state = svm_wide.solve_any(enlarged, old.theta[None], c=c, loss=loss, tol=tol,
+                               max_iters=max_iters - old.num_iters)
+    new = jax.tree.map(lambda leaf: leaf[0], solution(state))
+    best = jax.tree.map(lambda a, b: jnp.where(new.gap < old.gap, a, b), new, old)
     best = best._replace(num_iters=old.num_iters + new.num_iters)
     return jax.tree.map(lambda whole, leaf: whole.at[i].set(leaf), solutions, best)
 

@@ -11,7 +11,9 @@ then set lambda <- alpha; for the squared hinge, whose dual is strongly concave,
 
 sigma = 2c makes this psi the loss itself, so that the first inner problem is already the whole one,
 and multipliers are needed only where 2c times the rounding of u hides the solution's alpha.
-alpha is feasible at every iterate, so that every iterate has its certificate.
+alpha is feasible at every iterate, so that every iterate has its certificate. Where float32 gives
+none that is good enough, the result is the lowest objective and the highest dual value that were
+seen.
 
 Source: Li, Sun and Toh (2018); Yan and Li (2020).
 """
@@ -44,12 +46,13 @@ _STALE = {"squared_hinge": 0.2, "hinge": 0.0}
 _CG_TOL = 0.03
 _MATRIX_FREE_CG_TOL = 1e-3  # without one, the first directions say little
 _MAX_LINE_SEARCH_ITERS = 25
+_OUTER = 0.1  # of what is left besides: a gradient small enough for new multipliers
 _SIGMA_GROWTH = 3.0
 _MAX_SIGMA = 1e6  # in units of the largest alpha
 _PATIENCE = 12  # iterations without a clearly smaller gap after which sigma shrinks
 _MAX_STALLED = 100  # iterations without a smaller gap: float32 gives no more
 _ROUNDING = 1e-4  # violations below it may be rounding
-_WORST = 1.001  # times the objective at theta = 0
+_DUAL_ROUNDING = 1e-6  # of an objective, taken off its dual
 _MARGIN = 1e-6  # added to what removes them, so that rounding does not bring them back
 
 
@@ -67,9 +70,10 @@ class State(NamedTuple):
   gradient: chex.Array  # [b, d + 1]
   slack: chex.Array  # [b], the gap without the gradient's part
   num_iters: chex.Array  # [b]
-  best_theta: chex.Array  # [b, d + 1], of the smallest gap so far
+  best_theta: chex.Array  # [b, d + 1], of the lowest objective so far, or the certified one
   best_objective: chex.Array  # [b]
-  best_gap: chex.Array  # [b]
+  best_dual: chex.Array  # [b] the highest so far
+  best_gap: chex.Array  # [b] the smallest of an iterate
   stalled: chex.Array  # [b] iterations without a clearly smaller gap
   done: chex.Array  # [b] certified
 
@@ -120,7 +124,7 @@ def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters,
     u = 1.0 - forward(rows, state.theta)
     alpha = dual_point(real, u, state.multipliers, state.sigma, c, loss)
     certified = certify(real, state, u, alpha, backward(rows, alpha), c, loss, tol)
-    state = jax.tree.map(functools.partial(_where, running), certified, state)
+    state = jax.tree.map(functools.partial(where, running), certified, state)
     curvature = newton_weights(real, state.violation, state.multipliers, state.sigma, c, loss)
     weights = soften(state.violation, curvature, state.sigma)
     free = state.num_iters[0] < matrix_free
@@ -130,22 +134,30 @@ def solve(rows: Rows, start: Start, *, c, loss: str, tol, max_iters,
     step, product = conjugate_gradients(
         functools.partial(forward, rows), functools.partial(backward, rows), curvature,
         -state.gradient, newton.factor.solve, tol=jnp.where(free, _MATRIX_FREE_CG_TOL, _CG_TOL))
-    return advance(real, state, step, product, c, loss, max_iters), newton
+    state, _ = advance(real, state, step, product, c, loss, tol, max_iters)
+    return state, newton
 
   return jax.lax.while_loop(
       lambda carry: jnp.any(unfinished(carry[0], max_iters)), iterate,
-      (begin(real, start), no_newton(rows)))
+      (begin(real, start, c), no_newton(rows)))
 
 
-def begin(real: chex.Array, start: Start) -> State:
-  """The state before the first certificate."""
+def begin(real: chex.Array, start: Start, c) -> State:
+  """The state before the first certificate; theta = 0 is the best so far, and its dual 0."""
   b = real.shape[0]
   zero = jnp.zeros(b)
   return State(
       theta=start.theta, violation=jnp.zeros_like(real), multipliers=start.multipliers,
       sigma=start.sigma, gradient=jnp.zeros_like(start.theta), slack=zero,
-      num_iters=jnp.zeros(b, jnp.int32), best_theta=start.theta, best_objective=zero,
-      best_gap=zero + jnp.inf, stalled=jnp.zeros(b, jnp.int32), done=zero > 0)
+      num_iters=jnp.zeros(b, jnp.int32), best_theta=jnp.zeros_like(start.theta),
+      best_objective=c * real.sum(1), best_dual=zero, best_gap=zero + jnp.inf,
+      stalled=jnp.zeros(b, jnp.int32), done=zero > 0)
+
+
+def certified_gap(state: State) -> chex.Array:
+  """What is certified of `best_theta`: [b]."""
+  return jnp.where(state.done, state.best_gap,
+                   jnp.maximum(state.best_objective - state.best_dual, 0.0))
 
 
 def unfinished(state: State, max_iters) -> chex.Array:
@@ -182,35 +194,44 @@ def certify(real, state: State, u, alpha, dual_theta, c, loss: str, tol) -> Stat
     objective, gap = (jnp.where(take, new, old) for new, old in
                       ((grown_objective, objective), (grown_gap, gap)))
   done = gap <= tol * objective
-  # At the limits of float32 an iterate can be worse than theta = 0, and yet its gap the smallest.
-  better = ((gap < state.best_gap) & (objective <= _WORST * c * real.sum(1))) | done
+  better = (objective < state.best_objective) | done
+  dual = (1.0 - _DUAL_ROUNDING) * objective - gap
   return state._replace(
       violation=u, gradient=gradient, slack=slack,
       best_theta=jnp.where(better[:, None], candidate, state.best_theta),
       best_objective=jnp.where(better, objective, state.best_objective),
-      best_gap=jnp.where(better, gap, state.best_gap),
+      # (Comparisons that NaN, as infinities leave it, does not win.)
+      best_dual=jnp.where(dual > state.best_dual, dual, state.best_dual),
+      best_gap=jnp.where((gap < state.best_gap) | done, gap, state.best_gap),
       stalled=jnp.where(gap < 0.9 * state.best_gap, 0, state.stalled + 1),
       done=done)
 
 
-def advance(real, state: State, step, product, c, loss: str, max_iters) -> State:
+def advance(real, state: State, step, product, c, loss: str, tol,
+            max_iters) -> tuple[State, chex.Array]:
   """Moves along a Newton step, or moves the multipliers where the inner problem is solved.
 
   Args:
     real: [b, n].
     state: certified; problems that are finished stay.
     step, product: [b, d + 1], [b, n]: the Newton step and A step.
-    c, loss, max_iters: as in `svm.fit`.
+    c, loss, tol, max_iters: as in `svm.fit`.
 
   Returns:
-    The state at the new theta, its `violation` included (with one more rounding than 1 - A theta).
+    The state at the new theta, its `violation` included (with one more rounding than 1 - A theta);
+    and how far along the step that is: [b], 0 where the multipliers moved.
   """
   active = unfinished(state, max_iters)
   size, improves = _line_search(real, state, step, product, c, loss)
-  # The inner problem need not be solved beyond the outer error that remains.
+  # The inner problem need not be solved beyond the outer error that remains, nor beyond what new
+  # multipliers gain: with a large c the slack alone says nothing while the margin is violated.
   late = state.stalled % _PATIENCE == _PATIENCE - 1
-  outer = (0.5 * (state.gradient**2).sum(1) <= 0.1 * state.slack) | ~improves | late
   alpha = dual_point(real, state.violation, state.multipliers, state.sigma, c, loss)
+  softness = 1.0 / state.sigma - (0.5 / c if loss == "squared_hinge" else 0.0)
+  gain = 0.5 * softness * ((alpha - state.multipliers)**2).sum(1)
+  enough = jnp.where(softness > 0, jnp.maximum(
+      jnp.minimum(state.slack, gain), tol * state.best_objective), state.slack)
+  outer = (0.5 * (state.gradient**2).sum(1) <= _OUTER * enough) | ~improves | late
   multipliers = jnp.where((active & outer)[:, None], alpha, state.multipliers)
   # A larger sigma needs fewer multiplier steps until sigma times the rounding of u outweighs
   # alpha; where the gap has stalled, that is the likely reason, and sigma goes back.
@@ -218,13 +239,14 @@ def advance(real, state: State, step, product, c, loss: str, max_iters) -> State
   most = (2.0 * c if loss == "squared_hinge" else
           _MAX_SIGMA * alpha.max(1, initial=0.0) + 1e-6 * c)
   sigma = jnp.where(active & outer, jnp.minimum(state.sigma * growth, most), state.sigma)
-  size = jnp.where(active & ~outer, size, 0.0)[:, None]
+  size = jnp.where(active & ~outer, size, 0.0)
   return state._replace(
-      theta=state.theta + size * step, violation=state.violation - size * product,
-      multipliers=multipliers, sigma=sigma, num_iters=state.num_iters + active)
+      theta=state.theta + size[:, None] * step,
+      violation=state.violation - size[:, None] * product, multipliers=multipliers, sigma=sigma,
+      num_iters=state.num_iters + active), size
 
 
-def _where(chosen: chex.Array, new: chex.Array, old: chex.Array) -> chex.Array:
+def where(chosen: chex.Array, new: chex.Array, old: chex.Array) -> chex.Array:
   """Per problem, new where chosen: [b], [b, ...], [b, ...] -> [b, ...]."""
   return jnp.where(chosen.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
 
