@@ -1,7 +1,7 @@
 """Measures what is fast here, each item against its peer in the same run.
 
     python -m experiments.benchmark                        a minute: checks that it runs
-    python -m experiments.benchmark --size=full [--output=F]     18 minutes on two cores, 6 GiB
+    python -m experiments.benchmark --size=full [--output=F]     26 minutes on two cores, 6 GiB
     python -m experiments.benchmark --only=retrain,evaluator
 
 Prints a table and, with --output, writes JSON, anew after each case: {"versions", "device", "host",

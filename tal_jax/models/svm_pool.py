@@ -16,8 +16,8 @@ pool, which is the certificate's and the scores of the next selection, and one f
 certificate is that of the returned parameters and owes nothing to the memory. Where it is refused,
 A' alpha is computed by passes from then on.
 
-Few, long rows (`svm_wide`) are collected instead, where the hinge is asked for or no certificate was
-found: the small problem is solved as `svm.fit` solves it.
+Few, long rows (`svm_wide`) are collected instead, where the hinge is asked for or no certificate
+was found: the small problem is solved as `svm.fit` solves it.
 
 The loop runs on the host, since the features may be streamed from a file (`svm_blocks`).
 """
