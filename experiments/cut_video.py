@@ -8,6 +8,8 @@ Active learning chooses among videos, so a single long one has to be cut; cut wh
 
 from __future__ import annotations
 
+import sys
+
 from absl import flags
 
 from experiments import cli
@@ -29,7 +31,9 @@ def times(texts: list[str]) -> list[float]:
 
 
 def main() -> None:
-  for path in clips.cut(flags.FLAGS.video, times(flags.FLAGS.at), flags.FLAGS.output):
+  made = clips.cut(flags.FLAGS.video, times(flags.FLAGS.at), flags.FLAGS.output,
+                   warn=lambda text: print(f"warning: {text}", file=sys.stderr))
+  for path in made:
     print(path)
 
 

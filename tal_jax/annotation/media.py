@@ -20,9 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.encoders import video as video_lib
+from tal_jax.encoders import promises
+from tal_jax.encoders.decoding import decode
 from tal_jax.encoders.extraction import fingerprint
-from tal_jax.encoders.video import VideoFault
+from tal_jax.encoders.orientation import described, orientation, size_on_screen
+from tal_jax.encoders.streams import VideoFault, pyav, video_streams
+from tal_jax.encoders.timestamps import origin
+from tal_jax.encoders.video import ROUNDING
 
 _CODECS = ("h264", "vp8", "vp9", "av1")
 _PIXELS = ("yuv420p", "yuvj420p")
@@ -51,12 +55,16 @@ def probe(path: str | os.PathLike) -> Probe:
     VideoFault: it cannot be used.
     DataError: PyAV is not installed.
   """
-  av = video_lib.pyav()
+  av = pyav()
   try:
     with av.open(f"file:{os.fspath(path)}") as container:  # a name with a colon is no protocol
-      stream = video_lib.video_stream(path, container)
-      packets = [(packet.pts, packet.duration or 0, packet.is_keyframe)
-                 for packet in container.demux(stream) if packet.size and not packet.is_discard]
+      streams = video_streams(path, container)
+      stream, reach, packets = streams[0], Fraction(0), []
+      for packet in container.demux():
+        if packet.size and packet.pts is not None:
+          reach = max(reach, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.stream.index == stream.index and packet.size and not packet.is_discard:
+          packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
       if not packets or None in [stamp for stamp, _, _ in packets]:
         return _decoded(path, "packets without timestamps")
       container.seek(0)
@@ -66,17 +74,18 @@ def probe(path: str | os.PathLike) -> Probe:
       unit, rate = float(stream.time_base), stream.average_rate
       packets.sort()
       stamps = np.array([stamp for stamp, _, _ in packets]) * unit
-      offset = stamps[0]
-      if container.start_time is not None:  # as `encoders.video` counts time 0
-        offset = min(offset, max(container.start_time / 1e6, 0.0))
-      stamps = stamps - offset
+      first = packets[0][0] * stream.time_base
+      start = origin(container, first, first)
+      stamps = stamps - float(start)
       rate = _rate(stamps, rate)
       end = round(float(stamps[-1] + (packets[-1][1] * unit or 1 / float(rate))), 6)
-      video_lib.require_whole(path, end, stream.duration and stream.duration * unit)
+      promises.require_whole(path, promises.promise(container, stream, start), end,
+                             float(reach - start))
+      promises.require_parts(path, container)
       keys = stamps[[key for _, _, key in packets]]
-      obstacle = (_unknown(path, container, stream) or _shape(frame, stream)
-                  or _timing(stamps, keys, end, float(rate)))
-      width, height = video_lib.size_on_screen(frame, Fraction(stream.sample_aspect_ratio or 1))
+      obstacle = (_unknown(path, container, streams) or _shape(frame, stream)
+                  or _timing(stamps, keys, float(start), end, float(rate)))
+      width, height = size_on_screen(frame, Fraction(stream.sample_aspect_ratio or 1))
   except (av.error.FFmpegError, OSError) as error:
     raise VideoFault(f"{path} cannot be read ({error.strerror}): is the file complete, and a "
                      "video?") from error
@@ -120,19 +129,22 @@ def probe_all(paths: Mapping[str, pathlib.Path], folder: str | os.PathLike, *,
 def _decoded(path: str | os.PathLike, obstacle: str) -> Probe:
   """The probe of a stream that must be decoded to learn how long it is."""
   width = height = count = 0
-  for shown in video_lib.decode(path):
+  for shown in decode(path):
     if shown.frame is not None and not count:
-      width, height = video_lib.size_on_screen(shown.frame, shown.aspect)
+      width, height = size_on_screen(shown.frame, shown.aspect)
     count += shown.frame is not None
   rate = proxy_rate(count / float(shown.start))
   return Probe(float(shown.start), float(rate), _num_samples(float(shown.start), rate), width,
                height, obstacle)
 
 
-def _unknown(path: str | os.PathLike, container: Any, stream: Any) -> str:
+def _unknown(path: str | os.PathLike, container: Any, streams: list[Any]) -> str:
   names = container.format.name.split(",")
   if "mp4" not in names and not ("webm" in names and str(path).endswith(".webm")):
     return f"container {container.format.name}"
+  if len(streams) > 1:
+    return f"{len(streams)} video streams"
+  stream = streams[0]
   codec = stream.codec_context.codec.canonical_name
   if codec not in _CODECS:
     return f"codec {codec}"
@@ -144,7 +156,7 @@ def _unknown(path: str | os.PathLike, container: Any, stream: Any) -> str:
 def _shape(frame: Any, stream: Any) -> str:
   if Fraction(stream.sample_aspect_ratio or 1) != 1:
     return f"pixels of {stream.sample_aspect_ratio}"
-  return f"turned by {frame.rotation} degrees" if round(frame.rotation / 90) % 4 else ""
+  return described(orientation(frame))
 
 
 def _rate(stamps: np.ndarray, told: Fraction | None) -> float | Fraction:
@@ -169,9 +181,11 @@ def _off(stamps: np.ndarray, rate: float) -> float:
   return np.inf if not rate else np.abs(stamps - np.arange(len(stamps)) / rate).max()
 
 
-def _timing(stamps: np.ndarray, keys: np.ndarray, end: float, rate: float) -> str:
-  """Obstacles in the times of the frames [n] and key frames, ascending seconds."""
+def _timing(stamps: np.ndarray, keys: np.ndarray, start: float, end: float, rate: float) -> str:
+  """Obstacles in the times of the frames [n] and key frames, ascending seconds from `start` on."""
   off = _off(stamps, rate)
+  if abs(start) > _JITTER:  # browsers do not agree on what their 0 is then
+    return f"starts at {start:.3f} s"
   if stamps[0] > _JITTER:
     return f"the first frame at {stamps[0]:.3f} s"
   if off > _JITTER:
@@ -187,7 +201,7 @@ def proxy_rate(rate: float | Fraction) -> Fraction:
 
 def _num_samples(duration: float, rate: Fraction) -> int:
   """How many k / rate are before the end, the decoder's rounding taken off; at least 1."""
-  return max(1, int(-(-(Fraction(duration) - video_lib.ROUNDING) * rate // 1)))
+  return max(1, int(-(-(Fraction(duration) - ROUNDING) * rate // 1)))
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:

@@ -17,8 +17,10 @@ from typing import Any
 
 from tal_jax.annotation.media import Probe, part_of, proxy_rate
 from tal_jax.data.types import DataError
-from tal_jax.encoders import video as video_lib
 from tal_jax.encoders.extraction import fingerprint
+from tal_jax.encoders.orientation import upright
+from tal_jax.encoders.streams import pyav
+from tal_jax.encoders.video import sampled
 
 
 def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: Probe, *,
@@ -35,7 +37,7 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
     VideoFault: the video cannot be decoded to its end.
     DataError: PyAV is not installed, or has no H.264.
   """
-  av = video_lib.pyav()
+  av = pyav()
   if "libx264" not in av.codecs_available:
     raise DataError("this PyAV cannot write H.264 (libx264): install its wheel from PyPI, "
                     "pip install --force-reinstall --only-binary=:all: av")
@@ -87,6 +89,6 @@ def playable(video_id: str, path: pathlib.Path, looked_at: Probe, folder: str | 
 
 def _samples(path: str | os.PathLike, rate: Fraction, size: list[int]) -> Iterator[Any]:
   """The frame on the screen at each time k / rate, upright and of square pixels."""
-  for shown, _ in video_lib.sampled(path, rate):
+  for shown, _ in sampled(path, rate):
     if shown.frame is not None:
-      yield video_lib.upright(shown.frame, size)
+      yield upright(shown.frame, size)

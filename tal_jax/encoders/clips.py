@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from tal_jax.data.types import DataError
-from tal_jax.encoders.video import Shown, decode, pyav, size_on_screen, upright
+from tal_jax.encoders.decoding import Shown, decode
+from tal_jax.encoders.orientation import size_on_screen, upright
+from tal_jax.encoders.streams import pyav
 
 _CODECS = (("libx264", {"crf": "18"}), ("mpeg4", {"qscale": "3"}))  # the first that there is
 _TIME_BASE = Fraction(1, 90_000)
 
 
-def cut(path: str | os.PathLike, times: Sequence[float],
-        folder: str | os.PathLike) -> list[pathlib.Path]:
+def cut(path: str | os.PathLike, times: Sequence[float], folder: str | os.PathLike, *,
+        warn: Callable[[str], None] = lambda text: None) -> list[pathlib.Path]:
   """Writes the parts of a video between its start, the given times and its end.
 
   A frame belongs to the part in which it appears on the screen, so no frame is lost or doubled.
@@ -29,6 +31,7 @@ def cut(path: str | os.PathLike, times: Sequence[float],
     path: the video.
     times: seconds from the video's start, ascending and within it.
     folder: of the clips NAME_0.mp4, NAME_1.mp4 and so on; made if it does not exist.
+    warn: called with each thing that is wrong with a video that is cut nevertheless.
 
   Returns:
     The paths of the clips, in order.
@@ -53,6 +56,8 @@ def cut(path: str | os.PathLike, times: Sequence[float],
       if shown.frame is not None:
         i = sum(float(shown.start) >= time for time in times)
         writers[i].write(shown, times[i - 1] if i else 0.0)
+      for text in shown.warnings:
+        warn(f"{path}: {text}")
     counts = [writer.close() for writer in writers]
     if 0 in counts:
       raise DataError(f"{path}: clip {counts.index(0)} would have no frame; cut within the video.")

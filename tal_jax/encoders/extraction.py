@@ -12,7 +12,8 @@ import numpy as np
 
 from tal_jax.data.types import TimeGrid
 from tal_jax.encoders.encoder import Encoder
-from tal_jax.encoders.video import VideoFault, windows
+from tal_jax.encoders.streams import VideoFault
+from tal_jax.encoders.video import windows
 
 
 class Extracted(NamedTuple):
@@ -21,6 +22,7 @@ class Extracted(NamedTuple):
   rows: int
   frames: int  # that went through the network, with those of overlapping windows counted again
   duration: float  # seconds
+  warnings: tuple[str, ...]  # what is wrong with the video, which is used nevertheless
 
 
 def extract(video: str | os.PathLike, output: str | os.PathLike, encoder: Encoder,
@@ -41,7 +43,7 @@ def extract(video: str | os.PathLike, output: str | os.PathLike, encoder: Encode
   Raises:
     VideoFault: the video cannot be used, or a feature is not finite in `dtype`.
   """
-  rows, duration = 0, 0.0
+  rows, duration, warnings = 0, 0.0, ()
   waiting = None  # features that the device works on while the next batch is decoded
   with _npy_rows(output, encoder.dim, dtype) as write:
 
@@ -58,9 +60,9 @@ def extract(video: str | os.PathLike, output: str | os.PathLike, encoder: Encode
       if waiting is not None:
         finish(*waiting)
       waiting = features, step.num_valid
-      rows, duration = rows + step.num_valid, step.end
+      rows, duration, warnings = rows + step.num_valid, step.end, step.warnings
     finish(*waiting)
-  return Extracted(rows, rows * int(grid.window), duration)
+  return Extracted(rows, rows * int(grid.window), duration, warnings)
 
 
 @contextlib.contextmanager

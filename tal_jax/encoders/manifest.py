@@ -2,11 +2,13 @@
 
     {"version": 1,
      "settings": {"encoder", "weights_sha256", "fps", "stride", "window", "dim", "dtype", ...},
-     "videos": {ID: {"file": "ID.npy", "rows": n, "duration": seconds, "input": {...}}},
+     "videos": {ID: {"file": "ID.npy", "rows": n, "duration": seconds, "input": {...},
+                     "warnings": [text, ...]}},
      "faults": {ID: {"fault": text, "input": {...}}}}
 
-`input` names the video file, its size, its time of change and its SHA-256. Nothing in it depends on
-when or how fast it was made: the same inputs and settings give the same file.
+`input` names the video file, its size, its time of change and its SHA-256. `warnings` is there only
+if something is wrong with a video that is used nevertheless, such as damaged frames. Nothing in the
+file depends on when or how fast it was made: the same inputs and settings give the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When decoded frames appear, also where their own timestamps are in another order.
+"""When decoded frames appear, also where their own timestamps are in another order or start.
 
 A decoder gives frames in the order of showing. Some writers (VLC's stream output, for one) give the
 packets of a stream with B-frames the times of their storage, so that every second frame seems to go
@@ -40,3 +40,21 @@ def _given(waiting: collections.deque[Any], stamps: list[Fraction],
   """Takes the first frame and the least time, until so many are left."""
   while len(waiting) > left:
     yield waiting.popleft(), heapq.heappop(stamps)
+
+
+def origin(container: Any, first: Fraction, earliest: Fraction | None) -> Fraction:
+  """The stamp of time 0, which is where players show 0:00, but never after the first frame.
+
+  Audio that starts before 0 (an encoder's priming) does not count. The start that is told of a
+  single stream may be that of storage, which is before the first picture of an AVI with B-frames.
+
+  Args:
+    container: open for reading.
+    first: the stamp of the first frame that could be decoded, seconds.
+    earliest: the least stamp of the stream's packets so far; None if they have none.
+  """
+  if len(container.streams) == 1 and earliest is not None:
+    return min(first, earliest)
+  if container.start_time is None:
+    return first
+  return min(first, max(Fraction(container.start_time, 1_000_000), Fraction(0)))

@@ -7,7 +7,14 @@ import pytest
 
 from tal_jax.data.types import DataError
 from tal_jax.encoders import clips
-from tests.encoders.drawing import draw, draw_colour, draw_sound, levels, turn_clockwise
+from tests.encoders.drawing import (
+    copy_packets,
+    draw,
+    draw_colour,
+    draw_sound,
+    levels,
+    turn_clockwise,
+)
 
 av = pytest.importorskip("av")
 
@@ -95,3 +102,11 @@ def test_colours_stay(tmp_path):
   wanted = frames_of(path)[1][0].astype(int)
   for clip in clips.cut(path, [0.2], tmp_path / "clips"):
     assert np.abs(frames_of(clip)[1] - wanted).max() <= 4
+
+
+def test_what_is_wrong_with_the_recording_is_told(recording, tmp_path):
+  path = copy_packets(tmp_path / "a.mkv", recording,
+                      change=lambda index, data: None if index in (20, 21) else data)
+  told = []
+  clips.cut(path, [1.0], tmp_path / "clips", warn=told.append)
+  assert told == [f"{path}: 2 of 30 frames are missing, the first at 2.0 s"]

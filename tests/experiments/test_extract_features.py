@@ -15,7 +15,7 @@ from tal_jax.data.types import DataError, TimeGrid
 from tal_jax.encoders import manifest as manifest_lib
 from tal_jax.encoders.encoder import Encoder
 from tal_jax.encoders.manifest import read_manifest
-from tests.encoders.drawing import STEP, draw, draw_sound
+from tests.encoders.drawing import STEP, copy_packets, draw, draw_sound
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -88,6 +88,48 @@ def test_faulty_files_are_skipped_and_named(videos, tmp_path):
   assert "2 skipped" in extract_features.summary(result)
   assert {path.name for path in (tmp_path / "out").iterdir()} == {
       "long.npy", "short.npy", "manifest.json"}
+
+
+def test_damage_that_is_small_is_told_and_the_video_used(videos, tmp_path):
+  whole = draw(tmp_path / "whole.mkv", np.arange(11) / 10, options={"g": "1"})
+  copy_packets(videos / "gap.mkv", whole,
+               change=lambda index, data: None if index in (5, 6) else data)
+  output = tmp_path / "out"
+  wanted = "2 of 11 frames are missing, the first at 0.5 s"
+  for kept in (False, True):  # also when the features were there already
+    result = extract_features.run([videos], output, ENCODER)
+    assert result.done == (() if kept else ("gap", "long", "short")) and not result.faults
+    assert result.warnings == {"gap": (wanted,)}
+    summary = extract_features.summary(result)
+    assert "1 videos are used with a warning" in summary and f"warning gap: {wanted}" in summary
+    entries = manifest_lib.read(output).videos
+    assert entries["gap"]["warnings"] == [wanted] and "warnings" not in entries["long"]
+  np.testing.assert_allclose(np.load(output / "gap.npy")[2], [4, 7, 1], atol=0.05)
+
+
+def test_damage_that_is_large_is_a_fault(videos, tmp_path):
+  whole = draw(videos / "whole.avi", np.arange(20) / 10, codec="mjpeg", pixels="yuvj420p", ticks=10)
+  copy_packets(videos / "broken.avi", whole,
+               change=lambda index, data: bytes(64) if 3 <= index < 13 else data)
+  result = extract_features.run([videos], tmp_path / "out", ENCODER)
+  assert set(result.faults) == {"broken"} and not result.warnings
+  assert "10 of 20 frames are damaged, the first at 0.3 s" in result.faults["broken"]
+
+
+def test_folders_that_hold_the_same_names(videos, tmp_path):
+  for game in ("game1", "game2"):
+    (videos / game).mkdir()
+    draw(videos / game / "half.mkv", np.arange(5) / 10)
+  with pytest.raises(DataError, match=r"2 of 4 videos share an id.* add --ids=path"):
+    extract_features.run([videos], tmp_path / "out", ENCODER)
+  output = tmp_path / "out"
+  result = extract_features.run([videos], output, ENCODER, ids="path")
+  assert result.done == ("game1_half", "game2_half", "long", "short")
+  assert set(read_manifest(output).grids) == set(result.done)
+  assert sorted(path.stem for path in output.glob("*.npy")) == sorted(result.done)
+  assert extract_features.run([videos], output, ENCODER, ids="path").kept == result.done
+  with pytest.raises(DataError, match="ids: 'path' there, 'name' now"):
+    extract_features.run([videos / "long.mkv"], output, ENCODER)
 
 
 def test_what_is_done_is_kept_and_what_changed_is_done_again(videos, tmp_path):
