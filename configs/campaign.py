@@ -11,8 +11,8 @@ goes on after a stop or a crash. Everything in `campaign`, `batch_size` and `bud
 changed between two starts, except `ask`, `labels`, `num_classes`, `num_initial` and
 `slots_per_label`.
 
-A video's id is its file's name without the suffix, in the labels, the features and the
-annotations alike. `data.annotations` is optional: a testing subset in it, annotated beforehand,
+A video's id is its file's name without the suffix (see also `ids`), in the labels, the features and
+the annotations alike. `data.annotations` is optional: a testing subset in it, annotated beforehand,
 gives the mAP after each round; a knowledge subset is what the strategies mcle and lal learn from,
 which need --config.model=paper or stage_wise. Features and proposals are as in configs/files.py.
 
@@ -46,6 +46,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   campaign = config.campaign = ConfigDict()
   campaign.title = "Mark the actions"
   campaign.videos = ""  # required: folders and files, with commas between
+  campaign.ids = "name"  # or "path": with the names of the folders, as extract_features --ids=path
   campaign.ask = "labels"  # each video's own labels; or "all": every class in every video
   campaign.labels = ""  # required by "labels": JSON, csv, or annotations (annotation/intended.py)
   campaign.num_classes = 0  # draws so many of the labels' classes; 0: all

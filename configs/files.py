@@ -43,6 +43,7 @@ def get_config(split: str = "class") -> ConfigDict:
   data.video_info = ""  # durations, where the annotations have none: csv video_id,duration[,fps]
   data.background = False  # Kinetics: True takes the whole video, with the clip as its truth
   data.label = ""  # EPIC-Kitchens: "verb" (the default) or "noun"
+  data.no_class = ""  # labels that are no class, THUMOS14's Ambiguous say: left out
   data.proposals = ""  # ActivityNet JSON, BMN, SSN or DAPs; "" draws sliding windows
   data.proposals_format = "auto"
   data.num_proposals = 0  # keep this many of the file per video, the best; 0 means all

@@ -16,6 +16,7 @@ from tal_jax.annotation import campaign_data, gold, intended, media, proxies
 from tal_jax.annotation.campaign import Campaign, Policy, Video, add_classes, add_videos
 from tal_jax.annotation.intended import ClassText, Intended
 from tal_jax.annotation.media import Probe
+from tal_jax.data import option_names
 from tal_jax.data.annotations import find_id, read_annotations, several
 from tal_jax.data.types import Annotations, DataError
 from tal_jax.encoders.video import VideoFault
@@ -88,14 +89,16 @@ def look(config: ConfigDict, folder: pathlib.Path, report: Reporter) -> Setup:
     DataError: no video that can be asked for.
   """
   options = config.campaign
-  paths = find_videos(several(options.videos)).paths
+  paths = find_videos(several(options.videos), ids=options.get("ids", "name"),
+                      option="--config.campaign.ids=path").paths
   folder.mkdir(parents=True, exist_ok=True)
   probes, faults = media.probe_all(paths, folder, progress=functools.partial(
       report.working, "looking at videos"))
   for video_id, fault in faults.items():
     report.say(f"left out: {video_id}: {fault}")
-  annotated = campaign_data.read_annotated(config.data.annotations,
-                                           format=config.data.annotations_format)
+  with option_names.spelled({name: f"data.{name}" for name in config.data}):
+    annotated = campaign_data.read_annotated(config.data.annotations,
+                                             format=config.data.annotations_format)
   annotated = _used(annotated, config)
   texts = intended.read_classes(options.classes) if options.classes else {}
   if options.ask == "all":

@@ -2,7 +2,8 @@
 
     python -m experiments.glance --annotations=truth.json [--subset=validation] [--output=DIR]
 
-The annotations may have any format that tal_jax/data/formats knows. Printed is a table; the folder
+The annotations may have any format that tal_jax/data/formats knows; where they have no durations,
+--video_info names a csv that has them, else coverage is not known. Printed is a table; the folder
 gets glance.json (tal_jax/data/glance.py says what it holds) and glance.png: the classes, the
 instances by coverage, length and number of instances in their video, and by each two of these.
 """
@@ -19,35 +20,39 @@ from absl import flags
 from experiments import cli
 from experiments.plots import save
 from experiments.workdir import write_json
-from tal_jax.data.annotations import read_annotations, select, several
+from tal_jax.data import option_names
+from tal_jax.data.annotations import select, several
 from tal_jax.data.glance import BINS, glance
-from tal_jax.data.ground_truth import subset_ids
+from tal_jax.data.ground_truth import read_subset
 from tal_jax.data.types import DataError
 
 ALL = "all"
+OPTIONS = {"annotations_format": "--format", "video_info": "--video_info", "label": "--label"}
 _TITLES = {"coverage": "Coverage (share of the video)", "length": "Length (s)",
            "number": "Instances in the video"}
 _MOST_NAMES = 80  # classes whose names can be read below the bars
 _DARK, _LIGHT = "#0072B2", "#BBBBBB"
 
 
-def run(annotations: str, output: str | os.PathLike, *, subset: str = ALL) -> dict[str, Any]:
+def run(annotations: str, output: str | os.PathLike, *, subset: str = ALL,
+        **options: Any) -> dict[str, Any]:
   """Writes glance.json and glance.png into the folder `output`, and returns what is in the first.
 
   Args:
     annotations: file, or several with commas between.
     output: folder; made if need be.
     subset: as the file spells it, or "all".
+    **options: of the annotations, see `read_annotations`.
 
   Raises:
     DataError: a file that cannot be read, no such subset, or no instance in it.
   """
-  annotated = read_annotations(annotations)
-  if subset != ALL:
-    annotated = select(annotated, subset_ids(annotated, subset))
+  with option_names.spelled(OPTIONS):
+    read = read_subset(annotations, None if subset == ALL else subset, **options)
   names = [os.path.basename(os.fspath(path)) for path in several(annotations)]
   try:
-    result = {"annotations": names, "subset": subset, **glance(annotated)}
+    result = {"annotations": names, "subset": subset,
+              **glance(select(read.annotations, read.ids))}
   except DataError as error:
     raise DataError(f"{annotations}, subset {subset!r}: {error}. Name a subset that has "
                     "annotations; --subset=all takes all videos.") from error
@@ -187,7 +192,8 @@ def main() -> None:
   values = flags.FLAGS
   first = several(values.annotations)[0] if values.annotations else ""
   folder = values.output or f"runs/{pathlib.Path(first).stem}_glance"
-  print(table(run(values.annotations, folder, subset=values.subset)))
+  print(table(run(values.annotations, folder, subset=values.subset, format=values.format,
+                  video_info=values.video_info, label=values.label)))
   print(f"\nfigure: {os.path.join(folder, 'glance.png')}, numbers: "
         f"{os.path.join(folder, 'glance.json')}")
 
@@ -196,4 +202,7 @@ if __name__ == "__main__":
   flags.DEFINE_string("annotations", None, "Annotations, any known format.", required=True)
   flags.DEFINE_string("subset", ALL, "Subset, as the file spells it.")
   flags.DEFINE_string("output", None, "Folder; default: runs/NAME_glance.")
+  flags.DEFINE_string("format", "auto", "Of the annotations.")
+  flags.DEFINE_string("video_info", "", "Durations, where the annotations have none: csv.")
+  flags.DEFINE_string("label", "", "EPIC-Kitchens: verb (the default) or noun.")
   cli.run_main(main)

@@ -11,13 +11,14 @@ with its score. Without --videos: the first six with predictions.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import flags
 
 from experiments import cli
 from experiments.plots import save
+from tal_jax.data import option_names
 from tal_jax.data.annotations import find_id, read_annotations
 from tal_jax.data.predictions import PredictionFile, read_predictions
 from tal_jax.data.types import DataError, VideoAnnotation
@@ -43,7 +44,9 @@ def run(ground_truth: str, predictions: str, output: str, *, videos: Sequence[st
   """
   if per_class < 1:
     raise DataError(f"--per_class={per_class} must be at least 1.")
-  annotated, detected = read_annotations(ground_truth), read_predictions(predictions)
+  with option_names.spelled({}):  # none of the readers' options is a flag here
+    annotated = read_annotations(ground_truth, needs_durations=False)
+  detected = read_predictions(predictions)
   chosen = list(videos) or [
       i for i in detected.video_ids if find_id(i, annotated.videos)][:_MOST]
   missing = [i for i in chosen if not find_id(i, annotated.videos)]
@@ -65,6 +68,13 @@ def best(detected: PredictionFile, video: str, label: str, count: int) -> np.nda
   mine = np.flatnonzero(np.isin(found.video, names) & (found.label == label_index))
   mine = mine[np.argsort(-found.scores[mine], kind="stable")][:count]
   return np.column_stack([found.segments[mine], found.scores[mine]])
+
+
+def _end(video: VideoAnnotation, detections: Mapping[str, np.ndarray]) -> float:
+  """The duration, or where the last bar ends."""
+  ends = [video.segments[:, 1], *(found[:, 1] for found in detections.values())]
+  return (float(np.concatenate(ends).max(initial=1.0)) if np.isnan(video.duration)
+          else video.duration)
 
 
 def _draw(videos: list[VideoAnnotation], classes: Sequence[str], detected: PredictionFile,
@@ -99,7 +109,7 @@ def _draw(videos: list[VideoAnnotation], classes: Sequence[str], detected: Predi
                         textcoords="offset points", fontsize=7, va="center")
     axis.set_yticks(np.arange(len(labels)), labels, fontsize=8)
     axis.set_ylim(max(len(labels), 1) - 0.45, -0.65)
-    axis.set_xlim(0, video.duration)
+    axis.set_xlim(0, _end(video, detections))
     axis.set_title(video.video_id, loc="left", fontsize=9)
     axis.tick_params(axis="x", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)

@@ -27,7 +27,7 @@ import numpy as np
 
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.json_file import as_dict, load_json, plain, read_text
-from tal_jax.data.table import header, read_table
+from tal_jax.data.table import has_columns, read_table
 from tal_jax.data.types import DataError
 
 Hint = tuple[float, float] | None  # seconds: where the action is known to be
@@ -56,7 +56,7 @@ def read_labels(path: str | os.PathLike) -> Intended:
     DataError: none of the formats, or no label in it.
   """
   suffix = pathlib.Path(path).suffix.lower()
-  if suffix == ".csv" and {"video", "label"} <= set(header(read_text(path))):
+  if suffix == ".csv" and has_columns(read_text(path), ("video", "label")):
     found = _from_table(path)
   elif suffix == ".json" and "database" not in as_dict(load_json(path)):
     given = _converted(path, dict[str, str | list[str]], "a label, or a list of labels")

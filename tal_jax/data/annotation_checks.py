@@ -1,14 +1,14 @@
-"""Checks of the annotations: subsets, truths, classes, and the unit of the times."""
+"""Checks of the annotations: subsets, truths and classes."""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import numpy as np
 
-from tal_jax.data import time_units
+from tal_jax.data import label_checks
 from tal_jax.data.annotations import frame_rate, frame_segments, same_subset
 from tal_jax.data.problems import Problem
 from tal_jax.data.types import Annotations, Split, VideoAnnotation
@@ -65,6 +65,17 @@ def check_classes(annotations: Annotations, subsets: Collection[str] | None,
   return problems
 
 
+def check_labels(annotations: Annotations, file: str) -> list[Problem]:
+  """Labels that are no class, and classes whose names are one but for the spelling."""
+  videos = annotations.videos.values()
+  problems = [Problem("label that is no class", file, "", f"{name!r}, {count} instance(s)")
+              for name, count in label_checks.no_classes(videos).items()]
+  problems += [Problem("label that is no class", file, "", f"{count} instance(s) with the field "
+                       f"{name!r}") for name, count in label_checks.marked(videos).items()]
+  return problems + [Problem("labels alike", file, "", ", ".join(map(repr, names)))
+                     for names in label_checks.alike(annotations.classes)]
+
+
 def check_truths(video: VideoAnnotation, file: str) -> list[Problem]:
   """The truths of one video, and its duration."""
   problems = []
@@ -74,7 +85,8 @@ def check_truths(video: VideoAnnotation, file: str) -> list[Problem]:
 
   known = is_duration(video.duration)
   if not known:
-    add("bad duration", f"duration {video.duration}")
+    add("bad duration", "lacks the field(s) duration" if np.isnan(video.duration)
+        else f"duration {video.duration}")
   for (start, end), label in zip(video.segments, video.labels, strict=True):
     what = f"[{start:.6g}, {end:.6g}] {label}"
     if not np.isfinite([start, end]).all():
@@ -105,61 +117,8 @@ def duplicates(video: VideoAnnotation, tolerance: float = SAME_TRUTH
   return [tuple(group) for group in kept if group[2] > 1]
 
 
-def check_units(annotations: Annotations, rates: Mapping[str, float],
-                file: str) -> list[Problem]:
-  """Whether the times are the seconds that they are taken for; `rates`: frames per second."""
-  ends = last_ends({key: video.segments for key, video in annotations.videos.items()})
-  videos = [video for video in map(annotations.videos.get, ends) if is_duration(video.duration)]
-  problems, arrays = [], _arrays(videos, ends, rates)
-  for video, end, fps in zip(videos, arrays[0], arrays[2], strict=True):
-    if time_units.in_frames(end, video.duration, fps):
-      at = "" if np.isnan(fps) else f"; {fps:.5g} frames a second make it {end / fps:.5g} s"
-      problems.append(Problem("truth far past its video", file, video.video_id,
-                              f"ends at {end:.6g} in a video of {video.duration:.6g} s{at}"))
-  unit = time_units.misread(*arrays)
-  if unit == time_units.FRAMES:
-    problems.append(Problem("times in frames", file, "", f"{len(problems)} of {len(videos)} videos "
-                            f"with truths; {describe(*arrays)}"))
-  elif unit is not None:
-    kind = "times in shares" if unit == time_units.SHARES else "durations in frames"
-    problems.append(Problem(kind, file, "", f"all {len(videos)} videos with truths; "
-                            f"{describe(*arrays)}"))
-  return problems
-
-
-def check_proposal_units(segments: Mapping[str, np.ndarray], videos: Mapping[str, VideoAnnotation],
-                         rates: Mapping[str, float], file: str) -> list[Problem]:
-  """The same of proposals, [p, 2] by the id of an annotated video."""
-  ends = last_ends(segments)
-  chosen = [videos[key] for key in ends if is_duration(videos[key].duration)]
-  arrays = _arrays(chosen, ends, rates)
-  kind = {time_units.FRAMES: "proposals in frames", time_units.SHARES: "proposals in shares",
-          time_units.DIVIDED: "proposals in seconds"}.get(time_units.misread(*arrays))
-  return [] if kind is None else [Problem(kind, file, "", describe(*arrays))]
-
-
-def last_ends(segments: Mapping[str, np.ndarray]) -> dict[str, float]:
-  """The last finite end by video, of those that have any."""
-  finite = {key: value[np.isfinite(value).all(axis=1), 1] for key, value in segments.items()}
-  return {key: float(value.max()) for key, value in finite.items() if len(value)}
-
-
-def describe(ends: np.ndarray, durations: np.ndarray, rates: np.ndarray) -> str:
-  """For messages: how far the times reach, in durations."""
-  ratio, known = ends / durations, rates[~np.isnan(rates)]
-  rate = f"; {np.median(known):.5g} frames a second" if len(known) else "; frame rate not known"
-  return (f"the last ends in a video are {np.median(ratio):.3g} (median), at most "
-          f"{ratio.max():.3g}, times its duration{rate}")
-
-
 def is_duration(value: float) -> bool:
   return bool(np.isfinite(value) and value > 0)
-
-
-def _arrays(videos, ends, rates):
-  return (np.array([ends[video.video_id] for video in videos], np.float64),
-          np.array([video.duration for video in videos], np.float64),
-          np.array([rates.get(video.video_id, np.nan) for video in videos], np.float64))
 
 
 def _check_frames(video: VideoAnnotation, file: str) -> list[Problem]:

@@ -8,6 +8,8 @@ and left to tal_jax/data/validation.py, which reports it.
 The formats are in tal_jax/data/formats; whatever the format, times are float64 seconds, subsets are
 spelled as in the file, and `VideoAnnotation.extra` keeps the video's other fields. Fields of single
 truths (label_id, frames) are kept in `extra["annotation_fields"]`, a list in step with the truths.
+A duration that the file does not have is NaN; `video_info`, a file that has it (see
+tal_jax/data/video_info.py), is welcome whatever the format.
 """
 
 from __future__ import annotations
@@ -21,11 +23,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data.formats import registry
+from tal_jax.data.numbers import number
+from tal_jax.data.option_names import advice
 from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 
 ANNOTATION_FIELDS = "annotation_fields"
+IGNORED = "ignored_segments"  # in `extra`: [[start, end], ...] that count neither way
 _FRAME_SEGMENT_FIELDS = ("segment(frames)", "segment_frame", "segment_frames")
 _FRAME_COUNT_FIELDS = ("frame", "duration_frame", "num_frames", "frames")
+NUMBER_FIELDS = ("fps", *_FRAME_COUNT_FIELDS)  # numbers also where a file has texts alone
+_GIVE_INFO = ("Give {}: a csv with video_id,duration, as EPIC_100_video_info.csv is, or other "
+              "annotations that have them.")
 _SUBSETS = {"train": "training", "val": "validation", "valid": "validation", "test": "testing"}
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
@@ -39,39 +47,67 @@ class Scan(NamedTuple):
   statements: list[str]  # what each file was read as
 
 
-def read_annotations(path: Paths, *, format: str = registry.AUTO, **options: Any) -> Annotations:
+def read_annotations(path: Paths, *, format: str = registry.AUTO, needs_durations: bool = True,
+                     **options: Any) -> Annotations:
   """Reads annotations, float64 seconds, videos in file order.
 
   Args:
     path: a file, or several that each hold other videos (say a file per subset).
     format: see tal_jax/data/formats; "auto" detects it.
+    needs_durations: whether a video without a duration is an error; else it is NaN.
     **options: of the format: `background`, `video_info`, `label`.
 
   Raises:
     DataError: the file cannot be read; the message names every structural fault in it.
   """
-  readings = [registry.read(file, "annotations", format=format, **options)
-              for file in several(path)]
-  annotations, faults = _merge(readings)
+  annotations, faults, _ = _scan(path, format, options, strict=True)
   if faults:
     raise DataError(f"{faults[0].video_id}: {faults[0].message}, and {len(faults) - 1} more")
+  lacking = [key for key, video in annotations.videos.items() if np.isnan(video.duration)]
+  if needs_durations and lacking:
+    raise DataError(f"{path}: {len(lacking)} of {len(annotations.videos)} videos have no duration, "
+                    f"e.g. {', '.join(lacking[:5])}." + (advice("video_info", _GIVE_INFO)
+                                                         or " Write it into the file."))
   return annotations
 
 
 def scan(path: Paths, *, format: str = registry.AUTO, **options: Any) -> Scan:
   """Reads what can be read, and lists what cannot; the arguments are those of `read_annotations`.
 
-  A faulty truth is left out of its video, a faulty video out of the result; of an id that occurs
-  twice the last entry stands. Each is in the list.
+  A faulty truth is left out of its video, a video without a subset out of the result; of an id that
+  occurs twice the last entry stands. Each is in the list. A missing duration is NaN, and no fault.
 
   Raises:
     DataError: no such file, or another format.
   """
-  readings = [registry.read(file, "annotations", format=format, strict=False, **options)
+  return _scan(path, format, options, strict=False)
+
+
+def _scan(path: Paths, format: str, options: dict[str, Any], *, strict: bool) -> Scan:
+  readings = [registry.read(file, "annotations", format=format, strict=strict, **options)
               for file in several(path)]
   annotations, faults = _merge(readings)
-  return Scan(annotations, [x for reading in readings for x in reading.faults] + faults,
-              [reading.statement for reading in readings])
+  statements = [reading.statement for reading in readings]
+  info = options.get("video_info")
+  if info:
+    annotations, filled = _with_durations(annotations, info)
+    statements += [f"{info}: durations of {filled} videos"] if filled else []
+  return Scan(annotations, [x for reading in readings for x in reading.faults] + faults, statements)
+
+
+def _with_durations(annotations: Annotations, path: Any) -> tuple[Annotations, int]:
+  """The videos without a duration with that of a file, where it has one, and how many these are."""
+  from tal_jax.data import video_info  # it reads annotations, too
+  lacking = [key for key, video in annotations.videos.items() if np.isnan(video.duration)]
+  info = video_info.read_video_info(path) if lacking else {}
+  videos, filled = dict(annotations.videos), 0
+  for key in lacking:
+    known = video_info.lookup(info, key)
+    if known is not None and not np.isnan(known.duration):
+      fps = {} if known.fps is None else {"fps": known.fps}
+      videos[key] = videos[key]._replace(duration=known.duration, extra=fps | videos[key].extra)
+      filled += 1
+  return annotations._replace(videos=videos), filled
 
 
 def write_annotations(path: str | os.PathLike, annotations: Annotations, *,
@@ -152,8 +188,8 @@ def frame_rate(video: VideoAnnotation) -> float | None:
   """
   fps = video.extra.get("fps")
   if fps is not None:
-    return float(fps) if _is_positive(fps) else None
-  count = next((video.extra[name] for name in _FRAME_COUNT_FIELDS if name in video.extra), None)
+    return number(fps) if _is_positive(number(fps)) else None
+  count = number(next((video.extra[x] for x in _FRAME_COUNT_FIELDS if x in video.extra), None))
   if _is_positive(count) and _is_positive(video.duration):
     return count / video.duration
   return None
@@ -170,8 +206,9 @@ def frame_segments(video: VideoAnnotation) -> np.ndarray | None:
   frames = np.full((len(entries), 2), np.nan)
   for row, entry in zip(frames, entries, strict=True):
     value = next((entry[name] for name in _FRAME_SEGMENT_FIELDS if name in entry), None)
-    if isinstance(value, list) and len(value) == 2 and all(map(_is_finite, value)):
-      row[:] = value
+    bounds = list(map(number, value)) if isinstance(value, list) and len(value) == 2 else [None]
+    if all(map(_is_finite, bounds)):
+      row[:] = bounds
   return frames if np.isfinite(frames).any() else None
 
 
@@ -182,10 +219,9 @@ def _merge(readings: list[registry.Reading]) -> tuple[Annotations, list[Structur
   return from_videos(x for reading in readings for x in reading.value.videos.values()), faults
 
 
-def _is_finite(value: Any) -> bool:
-  return (isinstance(value, int | float) and not isinstance(value, bool)
-          and bool(np.isfinite(value)))
+def _is_finite(value: float | None) -> bool:
+  return value is not None and bool(np.isfinite(value))
 
 
-def _is_positive(value: Any) -> bool:
+def _is_positive(value: float | None) -> bool:
   return _is_finite(value) and value > 0

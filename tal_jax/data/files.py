@@ -7,7 +7,7 @@ are those of tal_jax/data/formats; the report says what each path was taken for.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -52,7 +52,8 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
             feature_key: str | None = None, proposals: str | os.PathLike | None = None,
             num_proposals: int | None = None, windows: Mapping[str, Any] | None = None,
             background: bool = False, video_info: str | os.PathLike | None = None,
-            label: str | None = None, allow_missing: bool = False,
+            label: str | None = None, no_class: str | Sequence[str] = (),
+            allow_missing: bool = False,
             caption: str | None = None) -> tuple[RawData | None, Report]:
   """Reads real data and reports everything wrong with them.
 
@@ -70,6 +71,7 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
     num_proposals: keeps this many proposals of the file per video, the best first.
     windows: arguments of `sliding_windows`, only without `proposals`.
     background, video_info, label: of the annotation formats that have them (Kinetics, EPIC, SSN).
+    no_class: labels, or fields of truths, that are no class: their truths are left out.
     allow_missing: takes videos without features or proposals out of the split, with a warning.
     caption: stands under plots; default: the name of the annotation file.
 
@@ -87,7 +89,7 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
       files, features=features, proposals=proposals, annotations_format=annotations_format,
       features_format=features_format, proposals_format=proposals_format, fps=fps, stride=stride,
       window=window, feature_key=feature_key, num_proposals=num_proposals, background=background,
-      video_info=video_info, label=label)
+      video_info=video_info, label=label, no_class=no_class)
   annotated, store, read = parts.annotations, parts.store, parts.proposals
   sets, split_error = None, None
   try:

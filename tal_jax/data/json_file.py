@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
+from collections.abc import Callable
 from typing import Any
 
+from tal_jax.data.text_file import read_text
 from tal_jax.data.types import DataError
+
+_SHOWN = 40  # characters of a file that a message shows
+_KEYS = 8  # keys of an object that a message shows
 
 
 class Members(list):
@@ -20,25 +24,45 @@ def load_json(path: str | os.PathLike) -> Any:
   Raises:
     DataError: the file is missing or is not JSON.
   """
-  text = read_text(path)
-  try:
-    return json.loads(text, object_pairs_hook=Members)
-  except (ValueError, RecursionError) as error:
-    raise DataError(f"{path} is not JSON: {error}. Is the file complete?") from error
+  return parse(read_text(path), path, Members)
 
 
-def read_text(path: str | os.PathLike) -> str:
-  """The text of a file in UTF-8, a byte-order mark taken off.
+def parse(text: str, path: str | os.PathLike, members: Callable[[list], Any]) -> Any:
+  """The value that the text of the file `path` is, objects as `members` makes them of their pairs.
 
   Raises:
-    DataError: the file is missing or is not text.
+    DataError: it is no JSON; the message says where, and what stands there.
   """
   try:
-    return pathlib.Path(path).read_text(encoding="utf-8-sig")
-  except OSError as error:
-    raise DataError(f"cannot read {path}: {error.strerror}") from error
-  except UnicodeDecodeError as error:
-    raise DataError(f"{path} is not a text file in UTF-8: {error}") from error
+    return json.loads(text, object_pairs_hook=members)
+  except json.JSONDecodeError as error:
+    raise DataError(f"{path} is not JSON: {error}. {_cause(text, error)}") from error
+  except (ValueError, RecursionError) as error:  # a number of too many digits, too many brackets
+    raise DataError(f"{path} is not JSON: {error}.") from error
+
+
+def _cause(text: str, error: json.JSONDecodeError) -> str:
+  start = text.strip()
+  if not start:
+    return "The file is empty."
+  if start.startswith("<"):
+    return f"It begins with {start[:_SHOWN]!r}: a web page, instead of the file?"
+  if start.startswith("version https://git-lfs"):
+    return "It is a pointer of Git LFS: fetch the file itself (git lfs pull)."
+  if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+    return "Is the file complete?"
+  if error.msg == "Extra data":
+    return "A second value begins there; JSON is one (in JSON Lines each line is one)."
+  return f"There stands {text[error.pos:error.pos + _SHOWN]!r}."
+
+
+def seen(value: Any) -> str:
+  """For messages, after a blank: what stands at the top level."""
+  if isinstance(value, Members | dict):
+    keys = list(dict(value))
+    return (f" It has the keys {', '.join(map(repr, keys[:_KEYS]))}"
+            + (", ..." if len(keys) > _KEYS else "") + "." if keys else " It is an empty object.")
+  return f" It is {'a list' if isinstance(value, list) else repr(value)[:_SHOWN]}."
 
 
 def members(value: Any) -> Members | None:

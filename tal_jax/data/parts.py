@@ -6,13 +6,15 @@ Only the annotations must be there. Features stay on disk.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tal_jax.data import annotations as annotations_lib
-from tal_jax.data.features import FeatureStore, open_store, with_time
+from tal_jax.data import label_checks, public_sets
+from tal_jax.data.feature_store import FeatureStore
+from tal_jax.data.features import open_store, with_time
 from tal_jax.data.formats import registry
 from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
 from tal_jax.data.types import Annotations, DataError, StructuralFault
@@ -37,15 +39,19 @@ def read_parts(annotations: annotations_lib.Paths, *,
                stride: float | None = None, window: float | None = None,
                feature_key: str | None = None, num_proposals: int | None = None,
                background: bool = False, video_info: str | os.PathLike | None = None,
-               label: str | None = None) -> Parts:
+               label: str | None = None, no_class: str | Sequence[str] = ()) -> Parts:
   """Reads what is given; the arguments are those of `files.inspect`.
 
   Raises:
     DataError: a path or an option that makes even a report impossible.
   """
+  for path in annotations_lib.several(annotations):
+    public_sets.check_there(path)
   annotated, structural, detected = annotations_lib.scan(
       annotations_lib.several(annotations), format=annotations_format, background=background,
       video_info=video_info, label=label)
+  names = no_class.split(",") if isinstance(no_class, str) else no_class
+  annotated = label_checks.set_aside(annotated, [name for name in names if name.strip()])
   parts = parts_of(
       annotated, features=features, proposals=proposals, features_format=features_format,
       proposals_format=proposals_format, fps=fps, stride=stride, window=window,
@@ -61,6 +67,8 @@ def parts_of(annotated: Annotations, *, features: annotations_lib.Paths | None =
   """`read_parts` of annotations that are in memory."""
   store, detected = None, []
   if features is not None:
+    for path in annotations_lib.several(features):
+      public_sets.check_there(path)
     store = with_time(open_store(features, key=feature_key, format=features_format), annotated,
                       fps=fps, stride=stride, window=window)
     detected.append(store.statement)

@@ -24,7 +24,7 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
@@ -64,26 +64,35 @@ class Columns(NamedTuple):
   scores: np.ndarray  # [m] float64, finite
 
 
-def read_columns(path: str | os.PathLike, piece_bytes: int = 2**18,
-                 parallel_bytes: int = 2**27) -> Columns | None:
+def open_plain(path: str | os.PathLike) -> BinaryIO:
+  """The bytes of a file as they are."""
+  return pathlib.Path(path).open("rb")
+
+
+def read_columns(path: str | os.PathLike, piece_bytes: int = 2**18, parallel_bytes: int = 2**27,
+                 open_file: Callable[[str | os.PathLike], BinaryIO] = open_plain
+                 ) -> Columns | None:
   """The predictions of a file, or None if it has to be read by the exact reader.
 
   Args:
     path: file.
     piece_bytes: least size of a piece; a piece is one longer than that by at most a video.
     parallel_bytes: least size of a file that two processes read, if there are two cores.
+    open_file: gives the file's text in UTF-8; another one than the default, which unpacks say,
+      lets one process read it.
 
   Raises:
-    OSError: a file that cannot be read.
+    OSError: a file that cannot be read, or another error of `open_file`'s.
   """
   if not os.path.isfile(path):  # a pipe can be read but once, and that is the exact reader's turn
     return None
   try:
-    head = _head(path, piece_bytes)
+    head = _head(path, piece_bytes, open_file)
     both = None
-    if os.path.getsize(path) >= parallel_bytes and (os.cpu_count() or 1) > 1:
+    if (open_file is open_plain and os.path.getsize(path) >= parallel_bytes
+        and (os.cpu_count() or 1) > 1):
       both = _read_in_parallel(path, len(head), piece_bytes)
-    columns, tail = both or _read_members(path, len(head), None, piece_bytes)
+    columns, tail = both or _read_members(path, len(head), None, piece_bytes, open_file)
     _check_frame(head, tail)
   except (ValueError, RecursionError):  # msgspec's and json's errors are ValueErrors
     return None
@@ -129,7 +138,8 @@ def _joined(a: Columns, b: Columns) -> Columns:
                  np.concatenate([a.segments, b.segments]), np.concatenate([a.scores, b.scores]))
 
 
-def _read_members(path, begin: int, end: int | None, piece_bytes: int) -> tuple[Columns, bytes]:
+def _read_members(path, begin: int, end: int | None, piece_bytes: int,
+                  open_file=open_plain) -> tuple[Columns, bytes]:
   """The members in bytes [begin, end) of a file, at least one, and the tail if end is None.
 
   Raises:
@@ -139,7 +149,7 @@ def _read_members(path, begin: int, end: int | None, piece_bytes: int) -> tuple[
   encode = msgspec.msgpack.Encoder().encode
   video_ids, counts, index, arrays = [], [], {}, []
   tail = b""
-  with pathlib.Path(path).open("rb") as file:
+  with open_file(path) as file:
     for piece, after in _pieces(file, begin, end, piece_bytes):
       tail = after
       videos = decode(piece)
@@ -157,9 +167,9 @@ def _read_members(path, begin: int, end: int | None, piece_bytes: int) -> tuple[
                  scores), tail
 
 
-def _head(path, num_bytes: int) -> bytes:
+def _head(path, num_bytes: int, open_file=open_plain) -> bytes:
   """The text before the first member; ValueError if it is longer than `num_bytes`."""
-  with pathlib.Path(path).open("rb") as file:
+  with open_file(path) as file:
     text = file.read(num_bytes)
   start = _HEAD.search(text)
   if start is None:
@@ -203,7 +213,8 @@ def _check_frame(head: bytes, tail: bytes) -> None:
       raise ValueError("repeated key")
     return content
 
-  frame = json.loads((head + b'"member": null' + tail).decode("utf-8"), object_pairs_hook=members)
+  frame = json.loads((head + b'"member": null' + tail).decode("utf-8-sig"),
+                     object_pairs_hook=members)
   if not isinstance(frame, dict) or frame.get("results") != {"member": None}:
     raise ValueError("results is not at the top level")
 

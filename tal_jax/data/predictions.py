@@ -13,13 +13,16 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.prediction_stream import Columns, read_columns
+from tal_jax.data.json_file import parse, seen
+from tal_jax.data.numbers import number
+from tal_jax.data.prediction_stream import Columns, open_plain, read_columns
+from tal_jax.data.text_file import UNPACKING_ERRORS, is_packed, open_bytes, read_text
 from tal_jax.data.types import DataError, Predictions
 
 
@@ -34,18 +37,20 @@ class PredictionFile(NamedTuple):
 def read_predictions(path: str | os.PathLike) -> PredictionFile:
   """Reads predictions, float64 seconds and scores.
 
+  The file may be packed, a pipe, or in another encoding, see tal_jax/data/text_file.py.
   Segments with end <= start are read as they stand; they overlap with nothing. Plain files are
   read by `prediction_stream`; the others, and those with a fault, by the standard library, which
   gives the same numbers and takes several times as long.
 
   Raises:
     DataError: no such file, not JSON, no `results`, an id that occurs twice, or an entry without
-      a text label, a finite score and a segment of two finite numbers; the first one is named.
+      a text label, a finite score and a segment of two finite numbers (or texts of numbers, as
+      the official code takes them); the first one is named.
   """
   try:
-    columns = read_columns(path)
-  except OSError as error:
-    raise DataError(f"cannot read {path}: {error.strerror}") from error
+    columns = read_columns(path, open_file=_stream(path))
+  except UNPACKING_ERRORS:
+    columns = None  # the exact reader says what is wrong
   if columns is None:
     columns = _read_exactly(path)
   video = np.repeat(np.arange(len(columns.video_ids)), columns.counts)
@@ -105,6 +110,11 @@ def write_predictions(path: str | os.PathLike, predictions: Predictions,
   os.replace(temporary, path)
 
 
+def _stream(path: str | os.PathLike) -> Callable[[Any], BinaryIO]:
+  """How the stream's reader opens the file."""
+  return open_bytes if os.path.isfile(path) and is_packed(path) else open_plain
+
+
 def _read_exactly(path: str | os.PathLike) -> Columns:
   """The predictions of any file, by the standard library; DataError if it has a fault."""
   results = _load_results(path)
@@ -116,8 +126,10 @@ def _read_exactly(path: str | os.PathLike) -> Columns:
     # NumPy would take "0.9" and true for numbers, and a string of two letters for a pair.
     typed = (set(map(type, results.values())) <= {list} and set(map(type, labels)) <= {str}
              and set(map(type, segments)) <= {list} and set(map(len, segments)) <= {2}
-             and set(map(type, chain(scores, *segments))) <= {int, float})
+             and set(map(type, scores)) <= {int, float})
     scores = np.asarray(scores, np.float64)
+    if not set(map(type, chain.from_iterable(segments))) <= {int, float}:
+      segments = [[number(x) for x in segment] for segment in segments]
     segments = np.asarray(segments, np.float64).reshape(-1, 2)
     sound = typed and np.isfinite(scores).all() and np.isfinite(segments).all()
   except (TypeError, KeyError, ValueError, OverflowError):
@@ -143,18 +155,10 @@ def _load_results(path: str | os.PathLike) -> dict[str, Any]:
       repeated.extend(name for name in content if names.count(name) > 1)
     return content
 
-  try:
-    text = pathlib.Path(path).read_text(encoding="utf-8")
-    content = json.loads(text, object_pairs_hook=members)
-  except OSError as error:
-    raise DataError(f"cannot read {path}: {error.strerror}") from error
-  except UnicodeDecodeError as error:
-    raise DataError(f"{path} is not a text file in UTF-8: {error}") from error
-  except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError
-    raise DataError(f"{path} is not JSON: {error}. Is the file complete?") from error
+  content = parse(read_text(path), path, members)
   if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
     hint = (" It has 'database': is it the ground truth?"
-            if isinstance(content, dict) and "database" in content else "")
+            if isinstance(content, dict) and "database" in content else seen(content))
     raise DataError(f"{path} has no 'results' object at its top level.{hint} The format is "
                     '{"results": {video id: [{"label", "score", "segment"}]}}.')
   if repeated:
@@ -181,7 +185,7 @@ def _first_fault(results: dict[str, Any]) -> str:
         return f"{where}: score must be a finite number, not {_shown(entry['score'])}"
       segment = entry["segment"]
       if (not isinstance(segment, list) or len(segment) != 2
-          or not all(map(_is_finite_number, segment))):
+          or not all(_is_finite_number(number(x)) for x in segment)):
         return (f"{where}: segment must be [start, end], two finite numbers of seconds, not "
                 f"{_shown(segment)}")
   raise AssertionError("a file that could not be read has no fault")

@@ -44,6 +44,9 @@ def by_class(annotations: Annotations, *, num_knowledge_classes: int, seed: int,
     DataError: no class left for one of the sides, or an empty set.
   """
   num_classes = len(annotations.classes)
+  if num_classes < 2:
+    raise DataError(f"split by class: the file has {num_classes} class(es) that can be read; two "
+                    "are needed at least.")
   if not 0 < num_knowledge_classes < num_classes:
     raise DataError(f"split by class: {num_knowledge_classes} Knowledge-Source classes of "
                     f"{num_classes} in the file; it must be from 1 to {num_classes - 1}.")

@@ -48,7 +48,8 @@ class MeanAP(NamedTuple):
 
 
 def detection_map(truth: GroundTruth, predictions: Predictions,
-                  tious: Sequence[float] = DEFAULT_TIOUS) -> MeanAP:
+                  tious: Sequence[float] = DEFAULT_TIOUS, *,
+                  excused: np.ndarray | None = None) -> MeanAP:
   """Mean average precision at every threshold.
 
   Predictions in a video that has no truth of their class (or no truth at all) are false positives.
@@ -57,6 +58,8 @@ def detection_map(truth: GroundTruth, predictions: Predictions,
     truth: at least one instance.
     predictions: any number, in the order that breaks ties of score.
     tious: [T] thresholds in any order, at least one.
+    excused: [m] bool, predictions that are no false positives where they hit nothing: they are left
+      out then, as THUMOS14's evaluation leaves out those over an ambiguous segment. None: none.
 
   Raises:
     ValueError: no truth, no threshold, lengths that differ, a label of the truth outside
@@ -79,7 +82,9 @@ def detection_map(truth: GroundTruth, predictions: Predictions,
   num_ignored = int(counts[-1])
 
   pairs, pair = _pairs_with_truth(truth, predictions, label)
-  candidate, rank = _ranked_candidates(predictions.scores, by_label, counts[:-1], pair >= 0)
+  excused = np.zeros(len(label), bool) if excused is None else np.asarray(excused, bool)
+  candidate, rank = _ranked_candidates(predictions.scores, by_label, counts[:-1], pair >= 0,
+                                       ~excused | (pair >= 0))
   segments, pair = predictions.segments[candidate], pair[candidate]
   entry_candidate, entry_truth, overlap = _overlapping(segments, pair, truth, pairs,
                                                          tious.min())
@@ -89,7 +94,8 @@ def detection_map(truth: GroundTruth, predictions: Predictions,
     hit = overlap >= tiou
     matched = _greedy_match(entry_candidate[hit], entry_truth[hit], len(candidate),
                             len(truth.label))
-    ap[i] = _average_precision(label[candidate[matched]], rank[matched], num_truths)
+    above = _num_above(label[candidate], excused[candidate], matched)
+    ap[i] = _average_precision(label[candidate[matched]], rank[matched] - above, num_truths)
   mean_ap = ap[:, has_truth].mean(axis=1)
   return MeanAP(tious, mean_ap, float(mean_ap.mean()), ap, len(predictions.label), num_ignored)
 
@@ -144,8 +150,8 @@ def _pairs_with_truth(truth, predictions, label):
   return (start, size, order), table[label, np.where(known, predictions.video, num_videos)]
 
 
-def _ranked_candidates(scores, by_label, counts, is_candidate):
-  """The candidates, class by class and best first, and their rank among all of their class.
+def _ranked_candidates(scores, by_label, counts, is_candidate, counts_at_all):
+  """The candidates, class by class and best first, and their rank among those that count.
 
   Returns:
     candidate: [k] index of the prediction.
@@ -157,11 +163,29 @@ def _ranked_candidates(scores, by_label, counts, is_candidate):
     start += count
     if is_candidate[group].any():
       best_first = group[_stable_argsort(scores[group])[::-1]]
+      if not counts_at_all[best_first].all():
+        best_first = best_first[counts_at_all[best_first]]
       rank = np.flatnonzero(is_candidate[best_first])
       candidates.append(best_first[rank])
       ranks.append(rank + 1)
   empty = [np.zeros(0, np.int64)]
   return np.concatenate(candidates or empty), np.concatenate(ranks or empty)
+
+
+def _num_above(label: np.ndarray, excused: np.ndarray, matched: np.ndarray) -> np.ndarray | int:
+  """For each matched candidate, how many better ones of its class are excused and hit nothing.
+
+  Args:
+    label, excused: [k] of the candidates, class by class and best first.
+    matched: indices of those that got a truth, ascending.
+  """
+  if not excused.any():
+    return 0
+  left_out = excused.copy()
+  left_out[matched] = False
+  before = np.concatenate([[0], np.cumsum(left_out)])
+  first = np.searchsorted(label, label[matched])  # of the class: labels ascend
+  return before[matched] - before[first]
 
 
 def _stable_argsort(values: np.ndarray) -> np.ndarray:

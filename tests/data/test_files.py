@@ -123,6 +123,37 @@ def test_allow_missing_drops_and_says_so(tmp_path):
   assert not {"t4", "v1"} & set(sum(raw.split, ())) and len(sum(raw.split, ())) == 10
 
 
+def vary(options):
+  """Features that differ from row to row."""
+  for i, file in enumerate(sorted(options["features"].iterdir())):
+    np.save(file, np.random.default_rng(i).random((40, 2)))
+
+
+def test_faults_of_unused_videos_are_notes(tmp_path):
+  options = make(tmp_path)
+  content = json.loads((tmp_path / "a.json").read_text())
+  vary(options)
+  content["database"]["z"] = {"subset": "testing", "annotations": [{"segment": [1, 2]}]}
+  (tmp_path / "a.json").write_text(json.dumps(content))
+  raw, report = lib.inspect(**options)
+  assert raw is not None and report.count("fault of an unused video") == 2
+  assert "z: structure: annotations[0] has no text 'label'" in report.text()
+
+
+def test_labels_that_are_no_class(tmp_path):
+  options = make(tmp_path)
+  content = json.loads((tmp_path / "a.json").read_text())
+  vary(options)
+  truths = content["database"]["t0"]["annotations"]
+  truths += [{"segment": [9, 10], "label": "Ambiguous"}, {"segment": [10, 11], "label": "C0"}]
+  (tmp_path / "a.json").write_text(json.dumps(content))
+  raw, report = lib.inspect(**options)
+  assert report.count("label that is no class") == report.count("labels alike") == 1
+  assert "'Ambiguous', 1 instance(s)" in report.text() and "'C0', 'c0'" in report.text()
+  raw, report = lib.inspect(**options, no_class="ambiguous, C0")
+  assert raw.annotations.classes == ("c1", "c2") and not report.count("label that is no class")
+
+
 def test_wrong_subset_name_is_explained(tmp_path):
   options = make(tmp_path)
   options["split_options"]["testing_subset"] = "Validation"
@@ -136,7 +167,7 @@ def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
   del content["database"]["t2"]["duration"]
   (tmp_path / "a.json").write_text(json.dumps(content))
   raw, report = lib.inspect(**options)
-  assert raw is None and report.count("structure") == 1
+  assert raw is None and report.count("bad duration") == 1 and not report.count("structure")
   assert "t2: lacks the field(s) duration" in report.text()
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tal_jax.data.ground_truth import ground_truth, subset_ids
-from tal_jax.data.types import Annotations, DataError, VideoAnnotation
+from tal_jax.data.annotations import ANNOTATION_FIELDS, IGNORED, from_videos
+from tal_jax.data.ground_truth import ground_truth, over_ignored, subset_ids
+from tal_jax.data.label_checks import alike, no_classes, set_aside
+from tal_jax.data.types import Annotations, DataError, Predictions, VideoAnnotation
 
 
 def test_ground_truth_of_annotations():
@@ -24,3 +26,27 @@ def test_ground_truth_of_annotations():
     subset_ids(annotations, "test")
   with pytest.raises(DataError, match="did you mean 'training'"):
     subset_ids(annotations, "Train")
+
+
+def test_segments_that_do_not_count():
+  video = VideoAnnotation("a", "test", 60.0, np.array([[0, 5], [20, 30], [40.0, 50]]),
+                          ("run", "Ambiguous", "run"),
+                          {ANNOTATION_FIELDS: [{"id": 1}, {"id": 2}, {"id": 3, "crowd": 1}]})
+  assert no_classes([video]) == {"Ambiguous": 1}
+  left = set_aside(from_videos([video]), ["ambiguous", "crowd"], ignored=True)
+  assert left.classes == ("run",) and left.videos["a"].labels == ("run",)
+  assert left.videos["a"].extra == {ANNOTATION_FIELDS: [{"id": 1}],
+                                    IGNORED: [[20.0, 30.0], [40.0, 50.0]]}
+  assert IGNORED not in set_aside(from_videos([video]), ["crowd"]).videos["a"].extra
+  segments = np.array([[0, 20], [19, 21.0], [30, 40], [25, 26], [45, 60]])
+  predictions = Predictions(np.array([1, 1, 1, 0, 1]), np.zeros(5, int), segments, np.ones(5))
+  other = VideoAnnotation("b", "test", 60.0, np.zeros((0, 2)), (), {})
+  both = Annotations({"b": other, **left.videos}, ("run",))
+  np.testing.assert_array_equal(over_ignored(predictions, both, ["b", "a"]),
+                                [False, True, False, False, True])
+  assert over_ignored(predictions, both, ["b"]) is None
+
+
+def test_classes_that_are_one_but_for_the_spelling():
+  assert alike(["jump", "Jump ", "run", "caf\u00e9", "cafe\u0301"]) == [
+      ["jump", "Jump "], ["caf\u00e9", "cafe\u0301"]]

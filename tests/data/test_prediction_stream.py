@@ -1,6 +1,7 @@
 """The fast reader of predictions against the standard library: the same numbers, or no answer."""
 
 import concurrent.futures
+import gzip
 import json
 import os
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tal_jax.data import predictions as lib
 from tal_jax.data.prediction_stream import read_columns
+from tal_jax.data.text_file import open_bytes
 from tal_jax.data.types import DataError
 
 PIECE = 120  # bytes: a few entries
@@ -136,6 +138,15 @@ def test_faults_keep_their_messages(path, text, message, copies):
   assert read_columns(path, PIECE) is None
   with pytest.raises(DataError, match=message):
     lib.read_predictions(path)
+
+
+def test_a_mark_and_a_packed_file_are_streamed(path):
+  path.write_bytes(b"\xef\xbb\xbf" + PLAIN)
+  assert_equal(read_columns(path, PIECE), lib._read_exactly(path))
+  path.write_bytes(gzip.compress(PLAIN))
+  columns = read_columns(path, PIECE, parallel_bytes=0, open_file=open_bytes)
+  assert_equal(columns, lib._read_exactly(path))
+  assert read_columns(path, PIECE) is None
 
 
 def test_a_pipe_is_read_too(tmp_path):

@@ -83,7 +83,7 @@ def test_official_files(data_dir):
     ({"a": [entry(score=10**400)]}, "score must be a finite number, not 1000"),
     ({"a": [entry(segment=(0, 1, 2))]}, r"segment must be .* not \[0, 1, 2\]"),
     ({"a": [entry(), entry(segment=(0,))]}, r"results\['a'\]\[1\]: segment must be"),
-    ({"a": [entry(segment=("0", "1"))]}, "segment must be"),
+    ({"a": [entry(segment=("0", "1,5"))]}, r'segment must be .* not \["0", "1,5"\]'),
     ({"a": [entry(segment=(0, float("nan")))]}, "segment must be"),
     ({"a": [{"label": "run", "score": 1, "segment": "01"}]}, "segment must be"),
     ('{"results": {"a": [], "a": []}}', "repeated key.*'a'"),
@@ -95,6 +95,114 @@ def test_faulty_predictions(files, results, message):
   with pytest.raises(DataError, match=message) as fault:
     evaluate.run(*files(results), "val")
   assert "predictions.json" in str(fault.value)
+
+
+@pytest.mark.parametrize("results, hint", [
+    ({"A.mp4": [entry()]}, "did you mean 'a'"),
+    ({"a": [entry(label=" RUN")]}, "did you mean 'run'")])
+def test_names_that_all_differ_are_named(files, results, hint):
+  with pytest.raises(DataError, match=hint):
+    evaluate.run(*files(results), "val")
+
+
+def test_the_prefix_of_the_truth_is_named(files):
+  truth = {"database": {"v_a": TRUTH["database"]["a"]}}
+  with pytest.raises(DataError, match="Add the prefix 'v_' to the predictions' ids"):
+    evaluate.run(*files({"a": [entry()]}, truth), "val")
+
+
+def test_notes_name_what_does_not_match(files):
+  """Both directions; the numbers are those of the letter."""
+  truth = {"database": TRUTH["database"] | {
+      "v_d": {"subset": "val", "duration": 9, "annotations": [{"segment": [0, 5], "label": "run"}]},
+      "e": {"subset": "val", "duration": 9,
+            "annotations": [{"segment": [0, 5], "label": "caf\u00e9"}]}}}
+  results = {"a": [entry(), entry("Jump", 0.8, (20, 30)), entry("jump ", 0.7, (20, 30))],
+             "d.mp4": [entry("run", 0.4, (0, 5))], "b": [entry("run", 0.1)],
+             "e": [entry("cafe\u0301", 0.9, (0, 5))]}
+  found = evaluate.examine(*files(results, truth), "val", [0.5])
+  assert found.result["mAP"] == [pytest.approx(0.5 / 3)]
+  ignored, outside, videos, classes = found.notes
+  assert ignored.startswith("3 predictions ignored: ") and "composed" in ignored
+  assert "labels 'Jump', 'jump ', 'cafe\u0301'; did you mean 'jump', 'caf\u00e9'" in ignored
+  assert outside.startswith("2 predictions of videos outside")
+  assert "1 of them of the subset 'train'" in outside
+  assert outside.endswith("'d.mp4'; did you mean 'v_d'?")
+  assert videos == "1 of 3 videos have truths and no prediction: 'v_d'; did you mean 'd.mp4'?"
+  assert classes.startswith("2 of 3 classes have no prediction: 'caf\u00e9', 'jump'")
+  assert all(f"note: {note}" in evaluate.table(*found) for note in found.notes)
+
+
+def ambiguous(**fields):
+  """Times: a hit at 0, an ambiguous segment at 40."""
+  return {"database": {"a": {"subset": "test", "duration": 60, "annotations": [
+      {"segment": [0, 10], "label": "run"},
+      {"segment": [40, 50], "label": "Ambiguous", **fields}]}}}
+
+
+def test_ambiguous_segments_count_neither_way(files):
+  """As TH14eventdetpr: a prediction that touches one is left out, unless it is a hit."""
+  results = {"a": [entry("run", 0.9, (49, 55)), entry("run", 0.8, (0, 10)),
+                   entry("run", 0.7, (50, 60))]}
+  paths = files(results, ambiguous())
+  found = evaluate.examine(*paths, "test", [0.5])
+  assert found.result["mAP"] == [1.0] and found.result["num_classes"] == 1
+  assert "1 predictions overlap segments that count neither way (Ambiguous)" in found.notes[-1]
+  counted = evaluate.examine(*paths, "test", [0.5], ignore=[])
+  assert counted.result["mAP"] == [0.25]  # run has a false positive first, Ambiguous no hit
+  assert any("'Ambiguous' has 1 instance" in note and "--ignore=Ambiguous" in note
+             for note in counted.notes)
+  assert evaluate.run(*paths, "test", [0.5], ignore=[], no_class=["Ambiguous"])["mAP"] == [0.5]
+
+
+def test_a_class_that_is_predicted_stays_a_class(files):
+  results = {"a": [entry("run", 0.8, (0, 10)), entry("Ambiguous", 0.9, (40, 50))]}
+  assert evaluate.run(*files(results, ambiguous()), "test", [0.5])["num_classes"] == 2
+
+
+def test_marked_truths_are_named_and_can_be_ignored(files):
+  truth = ambiguous(difficult=1)
+  truth["database"]["a"]["annotations"][1]["label"] = "run"
+  results = {"a": [entry("run", 0.9, (41, 43)), entry("run", 0.8, (0, 10))]}
+  found = evaluate.examine(*files(results, truth), "test", [0.5])
+  assert found.result["mAP"] == [0.25] and "the field 'difficult'" in found.notes[-1]
+  assert evaluate.run(*files(results, truth), "test", [0.5], ignore=["difficult"])["mAP"] == [1.0]
+
+
+def test_neither_durations_nor_numbers_as_numbers_are_needed(files):
+  truth = {"database": {"a": {"subset": "val", "annotations": [
+      {"segment": ["0.5", "1e1"], "label": "run"}]}}}
+  results = {"a": [entry(segment=(" 0.5", "10.0"))]}
+  assert evaluate.run(*files(results, truth), "val", [0.99])["mAP"] == [1.0]
+
+
+def test_faults_of_other_subsets_do_not_stop(files):
+  truth = {"database": TRUTH["database"] | {
+      "x": {"subset": "train", "annotations": {}},
+      "y": {"subset": "train", "duration": 1, "annotations": [{"segment": [0], "label": "run"}]}}}
+  paths = files({"a": [entry()]}, truth)
+  found = evaluate.examine(*paths, "val", [0.5])
+  assert found.result["mAP"] == [0.5]
+  assert any(note.startswith("2 fault(s) of videos of other subsets") for note in found.notes)
+  with pytest.raises(DataError, match=r"(?s)2 fault\(s\).*y: annotations\[0\].*but \[0\]"):
+    evaluate.run(*paths, "train", [0.5])
+
+
+def test_epic_needs_no_durations_and_names_its_own_options(files, tmp_path):
+  truth = tmp_path / "EPIC_100_validation.csv"
+  truth.write_text("video_id,start_timestamp,stop_timestamp,verb_class,noun_class\n"
+                   "P1,00:00:00,00:00:10,3,7\n")
+  _, predictions = files({"P1": [entry("noun 7")]})
+  assert evaluate.run(str(truth), predictions, "validation", [0.5], label="noun")["mAP"] == [1.0]
+  ssn = tmp_path / "val.txt"
+  ssn.write_text("# 1\na\n1\n1\n1\n1 0.1 0.2\n0\n")
+  for path, message in ((ssn, "Give --video_info, a csv"),
+                        (tmp_path / "t.txt", "Name one with --ground_truth_format")):
+    if not path.exists():
+      path.write_text("what is this?")
+    with pytest.raises(DataError, match=message) as fault:
+      evaluate.run(str(path), predictions, "validation")
+    assert "data." not in str(fault.value).replace(str(tmp_path), "")
 
 
 def test_faulty_files_and_subsets(files, tmp_path):

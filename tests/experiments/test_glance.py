@@ -93,6 +93,21 @@ def test_unknown_durations_are_said(write, tmp_path):
   assert "4 instances of videos without a duration" in lib.table(result)
 
 
+def test_durations_of_another_file(tmp_path, monkeypatch):
+  """EPIC-Kitchens has none: they come with --video_info, and no message names another option."""
+  monkeypatch.setattr(lib, "draw", lambda result, path: None)
+  path = tmp_path / "EPIC_100_train.csv"
+  path.write_text("video_id,start_timestamp,stop_timestamp,verb_class,noun_class\n"
+                  "P1,00:00:00,00:00:30,3,7\nP1,00:00:40,00:00:50,4,7\n")
+  (tmp_path / "info.csv").write_text("video_id,duration\nP1,100\n")
+  result = lib.run(str(path), tmp_path / "out", video_info=str(tmp_path / "info.csv"), label="noun")
+  assert [row["name"] for row in result["classes"]] == ["noun 7"]
+  assert result["attributes"]["coverage"]["share"] == [0.5, 0.5, 0, 0, 0]
+  assert "2 instances of videos without a duration" in lib.table(lib.run(str(path), tmp_path / "o"))
+  with pytest.raises(DataError, match="--label = 'x'"):
+    lib.run(str(path), tmp_path / "out", label="x")
+
+
 def test_table_of_many_classes(write, tmp_path, monkeypatch):
   monkeypatch.setattr(lib, "draw", lambda result, path: None)
   text = lib.table(lib.run(write(database(30)), tmp_path / "out"), classes=2).splitlines()

@@ -205,3 +205,40 @@ def test_class_agnostic_takes_any_label():
   result = ap.detection_map(*ap.class_agnostic(truth, predictions))
   assert result.average_map == 1 and result.num_ignored == 0
   assert ap.detection_map(truth, predictions).average_map == 0
+
+
+def _one_by_one(truth, predictions, tiou, excused):
+  """AP per class, a prediction at a time; excused ones that hit nothing are skipped."""
+  areas = []
+  for label in range(truth.num_classes):
+    free = set(np.flatnonzero(truth.label == label))
+    num, hits, precisions = len(free), [], []
+    own = np.flatnonzero(predictions.label == label)
+    for i in own[np.argsort(-predictions.scores[own])]:
+      best = max(((loop_tiou(predictions.segments[i], truth.segments[j]), j) for j in free
+                  if truth.video[j] == predictions.video[i]), default=(0, None))
+      if best[0] >= tiou:
+        free.remove(best[1])
+      elif excused[i]:
+        continue
+      hits.append(best[0] >= tiou)
+      precisions.append(np.mean(hits))
+    areas.append(sum(max(precisions[k:]) for k, hit in enumerate(hits) if hit) / num)
+  return areas
+
+
+def test_excused_predictions_count_only_as_hits():
+  rng = np.random.default_rng(3)
+  for _ in range(20):
+    starts, begins = rng.uniform(0, 20, 8), rng.uniform(0, 20, 60)
+    truth = ap.GroundTruth(rng.integers(0, 3, 8), np.arange(8) % 2, np.stack(
+        [starts, starts + rng.uniform(1, 8, 8)], axis=1), 2)
+    predictions = ap.Predictions(rng.integers(-1, 3, 60), rng.integers(0, 2, 60), np.stack(
+        [begins, begins + rng.uniform(1, 8, 60)], axis=1), rng.permutation(60) / 60)
+    excused = rng.random(60) < 0.5
+    result = ap.detection_map(truth, predictions, [0.2, 0.5], excused=excused)
+    for tiou, areas in zip((0.2, 0.5), result.ap, strict=True):
+      np.testing.assert_allclose(areas, _one_by_one(truth, predictions, tiou, excused),
+                                 rtol=0, atol=1e-12)
+    assert (ap.detection_map(truth, predictions, [0.5], excused=np.zeros(60, bool)).ap
+            == ap.detection_map(truth, predictions, [0.5]).ap).all()

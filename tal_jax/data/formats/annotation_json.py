@@ -3,8 +3,9 @@
     {"database": {id: {"subset": s, "duration": seconds, "annotations":
       [{"segment": [start, end], "label": name, ...}, ...], ...}}, ...}
 
-All three are read alike, in seconds. THUMOS14's files add `segment_frame` and `labelIndex` to a
-truth, and `fps` and `duration_frame` to a video; ActionFormer's and OpenTAD's add
+All three are read alike, in seconds; a number may be written as a text, as in BSN's THUMOS14
+truths, and a video may have no duration (NaN). THUMOS14's files add `segment_frame` and
+`labelIndex` to a truth, and `fps` and `duration_frame` to a video; ActionFormer's and OpenTAD's add
 `segment(frames)` and `label_id`, and `fps` or `frame`. Other fields are kept, see
 tal_jax/data/annotations.py, and written back; those of the file (version, taxonomy) are not read.
 
@@ -14,15 +15,18 @@ Source: ActivityNet's evaluation kit, file format 1.3; ActionFormer's and OpenTA
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tal_jax.data.annotations import ANNOTATION_FIELDS, frame_rate, from_videos
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import as_dict, load_json, members, plain
+from tal_jax.data.json_file import as_dict, load_json, members, plain, seen
+from tal_jax.data.numbers import number
 from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 
 _OWN_FIELDS = ("subset", "duration", "annotations")
@@ -33,7 +37,8 @@ def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
   content = load_json(path)
   database = members(as_dict(content).get("database")) if members(content) is not None else None
   if database is None:
-    raise DataError(f"{path} has no 'database' object at its top level. ActivityNet's format is "
+    raise DataError(f"{path} has no 'database' object at its top level.{seen(content)} "
+                    "ActivityNet's format is "
                     '{"database": {id: {"subset", "duration", "annotations"}}}.')
   faults, videos = [], {}
   for video_id, count in Counter(key for key, _ in database).items():
@@ -67,8 +72,9 @@ def _write(path, annotations, more):
   database = {}
   for video_id, video in annotations.videos.items():
     extra = {key: value for key, value in video.extra.items() if key != ANNOTATION_FIELDS}
+    duration = {} if math.isnan(video.duration) else {"duration": float(video.duration)}
     database[video_id] = {
-        "subset": video.subset, "duration": float(video.duration), **extra,
+        "subset": video.subset, **duration, **extra,
         "annotations": [{"segment": [float(start), float(end)], "label": label, **more(video, i)}
                         for i, ((start, end), label) in enumerate(
                             zip(video.segments, video.labels, strict=True))]}
@@ -80,42 +86,64 @@ def _fields(video: VideoAnnotation) -> list[dict[str, Any]]:
 
 
 def _video(video_id: str, entry: Any, faults: list[StructuralFault]) -> VideoAnnotation | None:
-  """One video; what is wrong with it is appended to `faults`."""
+  """One video; what is wrong with it is appended to `faults`. None without a subset."""
   def fault(message):
     faults.append(StructuralFault(video_id, message))
 
   if not isinstance(entry, dict):
-    return fault("is not an object")
+    return fault(f"is not an object but {_shown(entry)}")
   missing = [name for name in _OWN_FIELDS if name not in entry]
-  if missing:
-    return fault(f"lacks the field(s) {', '.join(missing)}")
-  if not isinstance(entry["subset"], str):
-    return fault("'subset' is not a text")
-  if not _is_number(entry["duration"]):
-    return fault("'duration' is not a number")
-  if not isinstance(entry["annotations"], list) or members(entry["annotations"]) is not None:
-    return fault("'annotations' is not a list")
-  segments, labels, fields = [], [], []
-  for i, item in enumerate(map(as_dict, entry["annotations"])):
-    segment = item.get("segment") if isinstance(item, dict) else None
-    if not (isinstance(segment, list) and len(segment) == 2 and all(map(_is_number, segment))):
-      fault(f"annotations[{i}] has no 'segment' of two numbers")
-    elif not isinstance(item.get("label"), str):
-      fault(f"annotations[{i}] has no text 'label'")
-    else:
-      segments.append(segment)
-      labels.append(item["label"])
-      fields.append({key: plain(x) for key, x in item.items() if key not in ("segment", "label")})
+  if missing and missing != ["duration"]:
+    fault(f"lacks the field(s) {', '.join(missing)}")
+  if not isinstance(entry.get("subset"), str):
+    return fault("'subset' is not a text") if "subset" in entry else None
+  duration = entry.get("duration")
+  if duration is not None and number(duration) is None:
+    fault(f"'duration' is not a number but {_shown(duration)}")
+  found = entry.get("annotations", [])
+  if not isinstance(found, list) or members(found) is not None:
+    fault("'annotations' is not a list")
+    found = []
+  truths = [(item, *x) for i, item in enumerate(map(as_dict, found))
+            if (x := truth_of(item, f"annotations[{i}]", fault)) is not None]
+  fields = [{key: plain(x) for key, x in item.items() if key not in ("segment", "label")}
+            for item, _, _ in truths]
   extra = {key: plain(value) for key, value in entry.items() if key not in _OWN_FIELDS}
   if any(fields):
     extra[ANNOTATION_FIELDS] = fields
+  known = number(duration)
   return VideoAnnotation(
-      video_id=video_id, subset=entry["subset"], duration=float(entry["duration"]),
-      segments=np.asarray(segments, np.float64).reshape(-1, 2), labels=tuple(labels), extra=extra)
+      video_id=video_id, subset=entry["subset"], duration=math.nan if known is None else known,
+      segments=np.asarray([x for _, x, _ in truths], np.float64).reshape(-1, 2),
+      labels=tuple(label for _, _, label in truths), extra=extra)
 
 
-def _is_number(value: Any) -> bool:
-  return isinstance(value, int | float) and not isinstance(value, bool)
+def truth_of(item: Any, where: str, fault: Callable[[str], None]
+             ) -> tuple[list[float], str] | None:
+  """The segment and the label of a truth; None, after `fault` was told, if it has none.
+
+  Args:
+    item: what the file has, an object as a dictionary.
+    where: for messages.
+    fault: takes what is wrong.
+  """
+  segment = item.get("segment") if isinstance(item, dict) else None
+  bounds = list(map(number, segment)) if isinstance(segment, list) else []
+  if len(bounds) != 2 or None in bounds:
+    given = "" if segment is None else f", but {_shown(segment)}"
+    return fault(f"{where} has no 'segment' of two numbers{given}")
+  label = item.get("label")
+  if not isinstance(label, str):
+    given = "" if label is None else f", but {_shown(label)}"
+    return fault(f"{where} has no text 'label'{given}")
+  if not label.strip():
+    return fault(f"{where}: the label is blank, {label!r}")
+  return bounds, label
+
+
+def _shown(value: Any) -> str:
+  text = repr(plain(value))
+  return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _detect(*signs: str):
@@ -138,5 +166,6 @@ FORMATS = (
            "label_id; ActionFormer's and OpenTAD's", _detect("segment(frames)", "label_id"), read,
            write=write_opentad),
     Format("activitynet", "annotations", "JSON {database: {id: {subset, duration, annotations: "
-           "[{segment, label}]}}}, seconds", _detect(), read, write=write),
+           "[{segment, label}]}}}, seconds", _detect(), read, write=write,
+           fields=("database", *_OWN_FIELDS, "segment", "label")),
 )

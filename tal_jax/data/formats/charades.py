@@ -14,7 +14,8 @@ import numpy as np
 
 from tal_jax.data.annotations import from_videos, subset_of_file
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.table import header, read_table
+from tal_jax.data.numbers import number
+from tal_jax.data.table import has_columns, read_table
 from tal_jax.data.types import Annotations, StructuralFault, VideoAnnotation
 
 _COLUMNS = ("id", "actions", "length")
@@ -22,7 +23,7 @@ _COLUMNS = ("id", "actions", "length")
 
 def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
   """Annotations and what could not be read."""
-  rows, bad = read_table(path, _COLUMNS)
+  rows, bad = read_table(path, _COLUMNS, optional=("subject",))
   faults = [StructuralFault("", message) for _, message in bad]
   videos, subset = {}, subset_of_file(path)
   for row in rows:
@@ -33,7 +34,10 @@ def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
       duration = row.number("length")
       actions = [action.split() for action in row.values["actions"].split(";") if action.strip()]
       labels = tuple(label for label, _, _ in actions)
-      segments = np.array([[float(x) for x in times] for _, *times in actions]).reshape(-1, 2)
+      times = [[number(x) for x in times] for _, *times in actions]
+      if any(None in bounds for bounds in times):
+        raise ValueError("no number")
+      segments = np.array(times, np.float64).reshape(-1, 2)
     except ValueError as error:
       message = str(error)
       if not message.startswith("line"):
@@ -47,8 +51,8 @@ def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
 
 
 def _detect(probe: Probe) -> str | None:
-  return ("csv with id, actions, length" if set(_COLUMNS) <= set(header(probe.text)) else None)
+  return ("csv with id, actions, length" if has_columns(probe.text, _COLUMNS) else None)
 
 
 FORMATS = (Format("charades", "annotations", "Charades' csv with id,...,actions,length", _detect,
-                  read),)
+                  read, fields=_COLUMNS),)

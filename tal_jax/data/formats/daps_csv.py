@@ -17,7 +17,8 @@ import numpy as np
 
 from tal_jax.data.annotations import find_id
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.table import header, read_table
+from tal_jax.data.option_names import option
+from tal_jax.data.table import has_columns, read_table
 from tal_jax.data.types import DataError, ScoredProposals, StructuralFault
 
 _COLUMNS = ("f-init", "f-end", "score", "video-name")
@@ -32,7 +33,8 @@ def read(path: pathlib.Path, *, rates: Mapping[str, float] | None = None
   """
   if not rates:
     raise DataError(f"{path}: the times are frames: the frame rates of the videos are needed, as a "
-                    "field fps in the annotations or as data.fps")
+                    "field fps in the annotations"
+                    + (f" or as {option('fps')}" if option("fps") else ""))
   rows, bad = read_table(path, _COLUMNS, delimiter=" ")
   faults = [StructuralFault("", message) for _, message in bad]
   found: dict[str, list[tuple[float, float, float]]] = {}
@@ -71,8 +73,8 @@ def write(path: pathlib.Path, proposals: Mapping[str, ScoredProposals], *,
 
 def _detect(probe: Probe) -> str | None:
   return ("a table with f-init, f-end, score, video-name"
-          if set(_COLUMNS) <= set(header(probe.text, " ")) else None)
+          if has_columns(probe.text, _COLUMNS, " ") else None)
 
 
 FORMATS = (Format("daps", "proposals", "a table with 'f-init f-end score video-name', frames",
-                  _detect, read, options=("rates",), write=write),)
+                  _detect, read, options=("rates",), write=write, fields=_COLUMNS),)

@@ -20,7 +20,8 @@ import numpy as np
 
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.table import header, read_table
+from tal_jax.data.option_names import option
+from tal_jax.data.table import has_columns, read_table
 from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 from tal_jax.data.video_info import lookup, read_video_info
 
@@ -35,14 +36,16 @@ def read(path: pathlib.Path, *, background: bool = False,
     DataError: a column is missing, or `background` without `video_info` or the other way round.
   """
   if background and not video_info:
-    raise DataError(f"{path}: with data.background=True a video is the whole one, and Kinetics' "
-                    "files have no durations. Give data.video_info, a csv with youtube_id,duration "
-                    "(and fps), or leave data.background=False: each clip is a video.")
+    raise DataError(f"{path}: with {option('background')}=True a video is the whole one, and "
+                    f"Kinetics' files have no durations. Give {option('video_info')}, a csv with "
+                    f"youtube_id,duration (and fps), or leave {option('background')}=False: each "
+                    "clip is a video.")
   if video_info and not background:
-    raise DataError(f"{path}: data.video_info is for data.background=True; the duration of a clip "
-                    "is known.")
+    raise DataError(f"{path}: {option('video_info')} is for whole videos"
+                    + (f" (it is for {option('background')}=True)" if option("background") else "")
+                    + "; here each clip is a video, and its duration is known. Leave it out.")
   info = read_video_info(video_info) if background else {}
-  rows, bad = read_table(path, _COLUMNS)
+  rows, bad = read_table(path, _COLUMNS, optional=("label", "split"))
   faults = [StructuralFault("", message) for _, message in bad]
   videos: dict[str, VideoAnnotation] = {}
   for row in rows:
@@ -77,9 +80,9 @@ def read(path: pathlib.Path, *, background: bool = False,
 
 def _detect(probe: Probe) -> str | None:
   return ("csv with youtube_id, time_start, time_end"
-          if set(_COLUMNS) <= set(header(probe.text)) else None)
+          if has_columns(probe.text, _COLUMNS) else None)
 
 
 FORMATS = (Format("kinetics", "annotations", "Kinetics' csv with label,youtube_id,time_start,"
                   "time_end,split: a clip per video", _detect, read,
-                  options=("background", "video_info")),)
+                  options=("background", "video_info"), fields=_COLUMNS),)

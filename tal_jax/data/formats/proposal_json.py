@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import as_dict, load_json, members, plain
+from tal_jax.data.json_file import as_dict, load_json, members, plain, seen
 from tal_jax.data.types import DataError, ScoredProposals, StructuralFault
 
 
@@ -26,7 +26,8 @@ def read(path: pathlib.Path) -> tuple[dict[str, ScoredProposals], list[Structura
   content = load_json(path)
   results = members(as_dict(content).get("results")) if members(content) is not None else None
   if results is None:
-    raise DataError(f"{path} has no 'results' object at its top level. Proposals are "
+    raise DataError(f"{path} has no 'results' object at its top level.{seen(content)} Proposals "
+                    "are "
                     '{"results": {id: [{"score": s, "segment": [start, end]}]}}, in seconds.')
   proposals, faults = {}, []
   for video_id, entries in results:

@@ -29,7 +29,8 @@ import numpy as np
 
 from tal_jax.data.annotations import find_id, from_videos, subset_of_file
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import read_text
+from tal_jax.data.option_names import advice
+from tal_jax.data.text_file import read_text
 from tal_jax.data.types import (
     Annotations,
     DataError,
@@ -57,7 +58,7 @@ def parse(path: pathlib.Path) -> tuple[list[Block], list[StructuralFault]]:
   blocks, faults = {}, []
   current: list[str] = []
   starts: list[tuple[int, list[str]]] = []
-  for number, line in enumerate(read_text(path).splitlines(), 1):
+  for number, line in enumerate(read_text(path).split("\n"), 1):
     if line.startswith("#"):
       current = []
       starts.append((number, current))
@@ -104,8 +105,9 @@ def read_annotations(path: pathlib.Path, *,
     DataError: no `video_info`.
   """
   if not video_info:
-    raise DataError(f"{path}: the times are no seconds. Give data.video_info, a csv with "
-                    "video_id,duration or an annotation JSON that holds the videos.")
+    raise DataError(f"{path}: the times are no seconds, but shares of the video or frames."
+                    + advice("video_info", "Give {}, a csv with video_id,duration or an annotation "
+                             "JSON that holds the videos."))
   info, subset = read_video_info(video_info), subset_of_file(path)
   blocks, faults = parse(path)
   videos = []

@@ -57,6 +57,24 @@ def test_dialects(tmp_path, name):
   assert_same(read_annotations(tmp_path / "again.json"), read)
 
 
+def test_numbers_as_texts_and_no_duration(tmp_path):
+  path = write(tmp_path, {"database": {
+      "a": {"subset": "s", "fps": "25", "annotations": [{"segment": ["1.5", "2"], "label": "x"}]},
+      "b": {"subset": "s", "duration": "7", "annotations": []}}})
+  read = read_annotations(path, needs_durations=False)
+  a, b = read.videos["a"], read.videos["b"]
+  assert np.isnan(a.duration) and b.duration == 7.0 and frame_rate(a) == 25.0
+  np.testing.assert_array_equal(a.segments, [[1.5, 2]])
+  annotations_lib.write_annotations(tmp_path / "again.json", read)
+  assert np.isnan(read_annotations(tmp_path / "again.json", needs_durations=False)
+                  .videos["a"].duration)
+  info = tmp_path / "info.csv"
+  info.write_text("Video ID;Duration\nv_a;8,5\nb;3\n")
+  filled = annotations_lib.scan(path, video_info=info)
+  assert [x.duration for x in filled.annotations.videos.values()] == [8.5, 7.0]
+  assert filled.statements[-1] == f"{info}: durations of 1 videos"
+
+
 def test_opentad_writer(tmp_path):
   read = read_annotations(write(tmp_path, GOOD))
   annotations_lib.write_annotations(tmp_path / "again.json", read, format="opentad")
@@ -73,7 +91,13 @@ def test_opentad_writer(tmp_path):
     ({"database": {"x": {"duration": 1, "annotations": []}}}, "x: lacks the field.* subset"),
     ({"database": {"x": 3}}, "x: is not an object"),
     ({"database": {"x": {"subset": 1, "duration": 1, "annotations": []}}}, "'subset' is not"),
-    ({"database": {"x": {"subset": "s", "duration": "1", "annotations": []}}}, "'duration' is not"),
+    ({"database": {"x": {"subset": "s", "duration": "1 s", "annotations": []}}},
+     "'duration' is not a number but '1 s'"),
+    ({"database": {"x": {"subset": "s", "duration": 1, "annotations": [
+        {"label": " ", "segment": [0, 1]}]}}}, r"annotations\[0\]: the label is blank"),
+    ({"database": {"x": {"subset": "s", "duration": 1, "annotations": [
+        {"label": "l", "segment": ["65,9", "67.4"]}]}}}, r"'segment' of two .*'65,9', '67.4'"),
+    ({"database": {"x": {"subset": "s", "annotations": []}}}, "1 of 1 videos have no duration.*x"),
     ({"database": {"x": {"subset": "s", "duration": 1, "annotations": {}}}}, "is not a list"),
     ({"database": {"x": {"subset": "s", "duration": 1, "annotations": [{"label": "l"}]}}},
      r"annotations\[0\] has no 'segment'"),

@@ -25,13 +25,61 @@ def faults(path, **options):
 
 
 def test_own_csv_is_read_back(tmp_path):
-  extra = {"fps": 29.97, "subject": 7, "site": "a, \"b\""}
+  extra = {"fps": 29.97, "subject": "007", "site": "a, \"b\""}
   annotations = from_videos([
       VideoAnnotation("v1", "training", 10.1, np.array([[0.1, 1 / 3], [5, 4]]), ("x, y", "z"),
                       extra),
       VideoAnnotation("v0", "validation", 5.0, np.zeros((0, 2)), (), {})])
   write_annotations(tmp_path / "a.csv", annotations, format="csv")
   assert_same(read_annotations(tmp_path / "a.csv"), annotations)
+
+
+def test_texts_stay_texts(tmp_path):
+  """Only the frame rate and numbers of frames are numbers; NaN is a name."""
+  people = ("001", "01", "1", "NaN", "1e1", "10", "Nan", "inf", "true")
+  lines = [f"v{i},training,9,x,{start},5,{name},25,300"
+           for i, name in enumerate(people) for start in (1, 2)]
+  path = write(tmp_path, "\n".join(
+      ["video_id,subset,duration,label,start,end,subject,fps,num_frames", *lines]) + "\n")
+  read = read_annotations(path)
+  assert tuple(v.extra["subject"] for v in read.videos.values()) == people
+  assert all(v.extra["fps"] == 25 and v.extra["num_frames"] == 300 and len(v.labels) == 2
+             for v in read.videos.values())
+  write_annotations(tmp_path / "back.csv", read, format="csv")
+  assert_same(read_annotations(tmp_path / "back.csv"), read)
+  assert ",001,25,300\n" in (tmp_path / "back.csv").read_text()
+
+
+OWN = ("video_id,subset,duration,label,start,end,subject\n"
+       "a,training,30.5,jump,1.5,5.5,07\nb,validation,20,wave,2,3,08\n")
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace("\n", "\r"), lambda text: text.replace("\n", "\r\n"),
+    lambda text: text.replace(",", ";"), lambda text: text.replace(",", "\t"),
+    lambda text: text.replace(",", ";").replace(".", ","),
+    lambda text: text.replace("video_id,subset", "Video ID,SUBSET").replace("subject", "Subject"),
+    lambda text: "# exported\n\n" + text, lambda text: "sep=,\n" + text,
+    lambda text: "".join(f"{'' if i == 0 else i},{line}\n"
+                         for i, line in enumerate(text.splitlines())),
+    lambda text: "".join(f"{line},,\n" for line in text.splitlines()),
+    lambda text: text.replace(",", ", ").replace("jump", '"jump"')])
+def test_own_csv_as_programs_write_it(tmp_path, change):
+  expected = read_annotations(write(tmp_path, OWN))
+  (tmp_path / "b.csv").write_bytes(change(OWN).encode())
+  assert_same(read_annotations(tmp_path / "b.csv"), expected)
+
+
+def test_own_csv_without_subset_and_duration(tmp_path):
+  path = write(tmp_path, "video_id,label,start,end\na,x,1,2\n", "my_val.csv")
+  video = read_annotations(path, needs_durations=False).videos["a"]
+  assert video.subset == "validation" and np.isnan(video.duration) and video.labels == ("x",)
+  with pytest.raises(DataError, match="no duration.*Give data.video_info"):
+    read_annotations(path)
+  assert faults(write(tmp_path, "video_id,label,start,end\na,,1,2\n,x,1,2\n")) == [
+      ("a", "line 2: label is blank"), ("", "line 3: video_id is blank")]
+  with pytest.raises(DataError, match="names the column 'end' twice"):
+    read_annotations(write(tmp_path, "video_id,label,start,end,end\na,x,1,2,3\n"))
 
 
 def test_own_csv_faults(tmp_path):

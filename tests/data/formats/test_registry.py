@@ -1,6 +1,8 @@
 """Every format is recognised by its content, and by none other's; mistakes are explained."""
 
+import csv
 import json
+import re
 
 import h5py
 import numpy as np
@@ -16,6 +18,9 @@ JSON_SAMPLES = {
         {"segment": [1, 2], "segment_frame": [30, 60], "labelIndex": 3, "label": "x"}]}}},
     "opentad": {"database": {"a": VIDEO | {"fps": 30.0, "annotations": [
         {"label": "x", "segment": [1, 2], "segment(frames)": [30.0, 60.0], "label_id": 3}]}}},
+    "bsn": {"v_a": {"duration_second": 10, "duration_frame": 300, "annotations": [
+        {"segment": [1, 2], "label": "x"}], "feature_frame": 296}},
+    "actions": {"a": {"subset": "training", "duration": 10, "actions": [[3, 1, 2]]}},
 }
 TEXT_SAMPLES = {
     "csv": "video_id,subset,duration,label,start,end\na,training,10,x,1,2\n",
@@ -23,6 +28,7 @@ TEXT_SAMPLES = {
     "charades": 'id,subject,script,actions,length\na,S1,"to, and fro",c092 1.5 2.5,10\n',
     "epic": "narration_id,video_id,start_timestamp,stop_timestamp,start_frame,stop_frame,"
             "verb_class,noun_class\nn,P01_01,00:00:01.5,00:00:02,90,120,0,3\n",
+    "thumos14_texts": "video_test_1  49.2 53.5\n",
     "ssn": "# 1\na\n1\n1\n1\n1 0.1 0.2\n1\n1 1.0 1.0 0.1 0.2\n",
 }
 
@@ -30,9 +36,11 @@ TEXT_SAMPLES = {
 def annotations(folder):
   for name, content in JSON_SAMPLES.items():
     (folder / f"{name}.x").write_text(json.dumps(content))
+  names = {name: "Jump_test.txt" if name == "thumos14_texts" else f"{name}.x"
+           for name in (*JSON_SAMPLES, *TEXT_SAMPLES)}
   for name, content in TEXT_SAMPLES.items():
-    (folder / f"{name}.x").write_text(content)
-  return {name: folder / f"{name}.x" for name in (*JSON_SAMPLES, *TEXT_SAMPLES)}
+    (folder / names[name]).write_text(content)
+  return {name: folder / file for name, file in names.items()}
 
 
 def proposals(folder):
@@ -72,9 +80,10 @@ def test_detection(tmp_path, make):
 
 def test_all_formats_are_tried():
   """Those that are not in the samples above have no sign of their own."""
-  named = {"tsp", "actionformer_thumos", "actionformer_activitynet", "epic_slowfast"}
+  named = {"tsp", "actionformer_thumos", "actionformer_activitynet", "epic_slowfast", "transposed",
+           "bmn_transposed"}
   assert {x.name for x in lib.formats("features")} - named == {
-      "folder", "bmn_csv", "gtad_thumos", "hdf5", "activitynet_c3d"}
+      "folder", "folders", "bmn_csv", "gtad_thumos", "hdf5", "activitynet_c3d"}
   assert {x.name for x in lib.formats("annotations")} == {*JSON_SAMPLES, *TEXT_SAMPLES}
   assert {x.name for x in lib.formats("proposals")} == {"activitynet", "ssn", "daps", "bmn"}
   for kind in lib.KINDS:
@@ -109,6 +118,34 @@ def test_unknown(tmp_path, content, message):
   path.write_bytes(content if isinstance(content, bytes) else content.encode())
   with pytest.raises(DataError, match=message):
     lib.detect(path, "annotations")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ('{"url": "x", "truths": [{"time": 1, "label": "x"}]}',
+     "JSON, an object with the keys url, truths; in it objects with the keys time, label. Nearest"),
+    ('[{"segment": [1, 2]}]', "JSON, a list; in it objects with the keys segment"),
+    ("video_id,start_timestamp,stop_timestamp,class\n",
+     "separated by commas, .* video_id, .*class. Nearest is 'epic', .* verb_class, noun_class"),
+    ("youtube_id;start;end;label\n", "separated by semicolons.*Nearest is 'csv', .* video_id"),
+    ("hello there\n", "text that begins with the line 'hello there'"), ("", "The file is empty"),
+    (b"PK\x03\x04[Content_Types].xml xl/", "an Excel workbook"),
+    (b"\x80\x04\x95", "a Python pickle"),
+    (b"a,b\rc,d\r", "separated by commas, with the columns a, b")])
+def test_what_was_seen_is_said_in_the_first_line(tmp_path, content, message):
+  path = tmp_path / "a.json"
+  path.write_bytes(content if isinstance(content, bytes) else content.encode())
+  with pytest.raises(DataError) as fault:
+    lib.detect(path, "annotations")
+  first = str(fault.value).splitlines()[0]
+  assert re.search("no known format of annotations.*" + message, first), first
+
+
+def test_a_format_that_cannot_look_is_passed_over(tmp_path, monkeypatch):
+  def fails(probe):
+    raise csv.Error("odd")
+  broken = lib.formats("annotations")[0]._replace(name="broken", detect=fails)
+  monkeypatch.setattr(lib, "formats", lambda kind=None, known=lib.formats: (broken, *known(kind)))
+  assert lib.detect(annotations(tmp_path)["csv"], "annotations")[0] == "csv"
 
 
 def test_folders(tmp_path):

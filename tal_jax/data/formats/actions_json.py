@@ -1,0 +1,73 @@
+"""MultiTHUMOS' and Charades' annotations in JSON, with the actions as lists.
+
+    {id: {"subset": s, "duration": seconds, "actions": [[class, start, end], ...]}, ...}
+
+Seconds. A class is a number, and named "class 3"; where it is a text that is its name.
+
+Source: piergiaj/super-events-cvpr18, multithumos.json and charades.json.
+"""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tal_jax.data.annotations import from_videos, subset_of_file
+from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.json_file import Members, as_dict, load_json, members, plain
+from tal_jax.data.numbers import number
+from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+
+
+def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
+  """Annotations and what could not be read; DataError for another JSON."""
+  content = members(load_json(path))
+  if content is None:
+    raise DataError(f"{path} is no object {{id: {{subset, duration, actions}}}}")
+  videos: dict[str, VideoAnnotation] = {}
+  faults: list[StructuralFault] = []
+  for video_id, value in content:
+    entry = as_dict(value)
+    if video_id in videos:
+      faults.append(StructuralFault(video_id, "duplicate id"))
+    if not isinstance(value, Members) or not isinstance(entry.get("actions"), list):
+      faults.append(StructuralFault(video_id, "is no object with a list 'actions'"))
+      continue
+    videos[video_id] = _video(video_id, entry, subset_of_file(path), faults)
+  return from_videos(videos.values()), faults
+
+
+def _video(video_id: str, entry: dict[str, Any], subset: str,
+           faults: list[StructuralFault]) -> VideoAnnotation:
+  segments, labels = [], []
+  for i, action in enumerate(entry["actions"]):
+    bounds = [number(x) for x in action[1:]] if isinstance(action, list) else []
+    label = action[0] if isinstance(action, list) and len(action) == 3 else None
+    if (len(bounds) != 2 or None in bounds or isinstance(label, bool)
+        or not isinstance(label, int | str) or not str(label).strip()):
+      faults.append(StructuralFault(
+          video_id, f"actions[{i}] is not [class, start, end] but {str(plain(action))[:60]}"))
+      continue
+    segments.append(bounds)
+    labels.append(label if isinstance(label, str) else f"class {label}")
+  duration = number(entry.get("duration"))
+  extra = {key: plain(x) for key, x in entry.items()
+           if key not in ("subset", "duration", "actions")}
+  return VideoAnnotation(video_id, str(entry.get("subset", subset)),
+                         math.nan if duration is None else duration,
+                         np.asarray(segments, np.float64).reshape(-1, 2), tuple(labels), extra)
+
+
+def _detect(probe: Probe) -> str | None:
+  if not probe.text.lstrip().startswith("{") or probe.search(r'"database"\s*:\s*\{'):
+    return None
+  return ("JSON by id with actions: [[class, start, end]]"
+          if probe.search(r'"actions"\s*:\s*\[\s*(\[|\])') else None)
+
+
+FORMATS = (Format("actions", "annotations", "JSON {id: {subset, duration, actions: [[class, start, "
+                  "end]]}}, MultiTHUMOS' and Charades'", _detect, read,
+                  fields=("subset", "duration", "actions")),)
