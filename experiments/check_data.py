@@ -38,7 +38,8 @@ from tal_jax.data.validation import validate
 
 PROBLEMS = 1  # exit code
 _READING = ("annotations_format", "features_format", "proposals_format", "fps", "stride", "window",
-            "feature_key", "num_proposals", "background", "video_info", "label")
+            "feature_key", "num_proposals", "background", "video_info", "label",
+            "no_class")
 _COLUMNS = (("subset", "subset"), ("videos", "videos"), ("hours", "hours"), ("classes", "classes"),
             ("instances", "instances"), ("empty_truths", "empty"), ("copied_truths", "copies"),
             ("median_instance_seconds", "median s"),

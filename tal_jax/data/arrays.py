@@ -1,12 +1,11 @@
 """One video's feature array in a file: .npy, .npz, .csv or HDF5; and its shape without reading it.
 
 All are [T, d], time first. Nothing is cached, and nothing that could run code is read: pickles
-(.pkl, .pt, .pth, object arrays) are refused.
+(.pkl, .pt, .pth, object arrays) are refused, with how to convert them (containers.py).
 """
 
 from __future__ import annotations
 
-import itertools
 import pathlib
 import zipfile
 from collections.abc import Iterable
@@ -14,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tal_jax.data import containers, csv_rows
 from tal_jax.data.types import DataError, TimeGrid
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth")
-SUFFIXES = (".npy", ".npz", ".csv", *HDF5_SUFFIXES)
+SUFFIXES = (".npy", ".npz", ".csv", ".csv.gz", *HDF5_SUFFIXES)
 _TRIES = 5  # see _again
 _DEFAULT_KEY = "feats"
 _GRID_ATTRIBUTES = TimeGrid._fields
@@ -55,14 +54,20 @@ def values(place: Place, key: str | None = None) -> np.ndarray:
   return array
 
 
-def hdf5_members(path: pathlib.Path) -> list[str]:
-  """The names at the top level of an HDF5 file, sorted."""
+def stem(name: str) -> str:
+  """A file's name without the suffixes of a feature file."""
+  low = name.lower()
+  return next((name[:-len(x)] for x in SUFFIXES if low.endswith(x)), name)
+
+
+def hdf5_members(path: pathlib.Path, group: str = "/") -> list[str]:
+  """The names in a group of an HDF5 file, sorted; none if it is no group."""
   with open_hdf5(path) as root:
-    return sorted(root.keys())
+    return sorted(getattr(root[group], "keys", tuple)())
 
 
 def hdf5_grids(path: pathlib.Path) -> dict[str, TimeGrid]:
-  """The time grids that `write_hdf5` stored with the arrays, by member."""
+  """The time grids that `write_hdf5` stored with the arrays; those at the top of the file."""
   with open_hdf5(path) as root:
     return {name: TimeGrid(*(float(item.attrs[x]) for x in _GRID_ATTRIBUTES))
             for name, item in root.items() if all(x in item.attrs for x in _GRID_ATTRIBUTES)}
@@ -88,18 +93,22 @@ def is_hdf5(path: pathlib.Path) -> bool:
   return path.suffix.lower() in HDF5_SUFFIXES
 
 
+def is_csv(path: pathlib.Path) -> bool:
+  return path.name.lower().endswith((".csv", ".csv.gz"))
+
+
 def _read(place: Place, key: str | None, *, shape_only: bool) -> Any:
-  suffix = place.file.suffix.lower()
-  if suffix in PICKLE_SUFFIXES:
-    raise DataError(f"{place.file} is a pickle, and loading one can run any code. Convert it where "
-                    "you trust it: numpy.save(ID + '.npy', array) for each video.")
+  suffix = place.file.name[len(stem(place.file.name)):].lower()
+  other = containers.describe(place.file.name)
+  if other:
+    raise containers.Foreign(f"{place.file} is {other}")
   read = _read_hdf5 if is_hdf5(place.file) else _READERS.get(suffix)
   if read is None:
     raise DataError(f"{place.file}: features are kept in {', '.join(SUFFIXES)}")
   try:
     return _again(read, place, key, shape_only)
   except DataError as error:
-    raise DataError(f"{place}: {error}") from error
+    raise type(error)(f"{place}: {error}") from error
   except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
     raise DataError(f"{place} cannot be read ({error}). Is the file complete, and are its values "
                     "plain numbers?") from error
@@ -124,7 +133,7 @@ def _read_npy(place, key, shape_only):
   if shape_only:
     with open(place.file, "rb") as stream:
       return _header_shape(stream)
-  return np.load(place.file, allow_pickle=False)
+  return _plain(np.load, place.file, allow_pickle=False)
 
 
 def _read_npz(place, key, shape_only):
@@ -134,32 +143,12 @@ def _read_npz(place, key, shape_only):
       with archive.open(_choose(keys, key) + ".npy") as stream:
         return _header_shape(stream)
   with np.load(place.file, allow_pickle=False) as archive:
-    return archive[_choose(list(archive.keys()), key)]
+    return _plain(archive.__getitem__, _choose(list(archive.keys()), key))
 
 
 def _read_csv(place, key, shape_only):
-  """Numbers with commas; a header line is left out.
-
-  A header is a first line that holds something else than numbers, or just counts 0, 1, 2, ...
-  """
   del key
-  with open(place.file, encoding="utf-8-sig") as stream:
-    first = stream.readline().strip().split(",")
-    rows = stream if _is_header(first) else itertools.chain([",".join(first) + "\n"], stream)
-    if shape_only:
-      return sum(1 for line in rows if line.strip()), len(first)
-    lines = [line for line in rows if line.strip()]
-  if not lines:
-    return np.zeros((0, len(first)), np.float32)
-  return np.loadtxt(lines, np.float32, delimiter=",", ndmin=2)
-
-
-def _is_header(cells: list[str]) -> bool:
-  try:
-    numbers = [float(cell) for cell in cells]
-  except ValueError:
-    return True
-  return len(numbers) > 1 and numbers == list(range(len(numbers)))
+  return csv_rows.shape(place.file) if shape_only else csv_rows.values(place.file)
 
 
 def _read_hdf5(place, key, shape_only):
@@ -173,14 +162,31 @@ def _read_hdf5(place, key, shape_only):
     return item.shape if shape_only else item[()]
 
 
-_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".csv.gz": _read_csv}
 
 
 def _header_shape(stream) -> tuple[int, ...]:
   version = np.lib.format.read_magic(stream)
   read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
           else np.lib.format.read_array_header_2_0)
-  return read(stream)[0]
+  shape, _, dtype = read(stream)
+  if dtype.hasobject:
+    raise _foreign()
+  return shape
+
+
+def _plain(load, *args, **options) -> np.ndarray:
+  """What NumPy loads, without pickles."""
+  try:
+    return load(*args, **options)
+  except ValueError as error:
+    if "allow_pickle" in str(error):
+      raise _foreign() from error
+    raise
+
+
+def _foreign() -> containers.Foreign:
+  return containers.Foreign("cannot be read: it holds pickled objects, " + containers.OBJECTS)
 
 
 def _choose(keys: list[str], key: str | None) -> str:

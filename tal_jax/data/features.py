@@ -12,143 +12,19 @@ Time: row i covers the samples [i * stride, i * stride + window) at fps samples 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tal_jax.data import arrays
+from tal_jax.data import feature_paths
 from tal_jax.data.annotations import Paths, find_id, frame_rate, several
+from tal_jax.data.feature_groups import arranged, describe
+from tal_jax.data.feature_store import FeatureStore, Rescaled
 from tal_jax.data.formats import registry
 from tal_jax.data.types import Annotations, DataError, FrameFeatures, TimeGrid
-
-_ROWS_APART = 2  # by which the parts of a video may differ; the longer ones are cut
-
-
-class Layout(NamedTuple):
-  """What a format says of its time grid; None where it does not say."""
-
-  fps: float | None = None
-  stride: float | None = None
-  window: float | None = None
-  rescaled: bool = False  # the rows are spread evenly over the video, however long it is
-
-
-class Rescaled(NamedTuple):
-  """The time of rows that are spread evenly over a video."""
-
-  duration: float  # seconds
-
-  def grid(self, num_rows: int) -> TimeGrid:
-    return TimeGrid(fps=num_rows / self.duration)
-
-
-class Part(NamedTuple):
-  """One folder or file of features."""
-
-  path: str
-  places: Mapping[str, arrays.Place]  # by stored name
-  duplicates: Mapping[str, tuple[str, ...]] = {}  # id that two files claim -> all of them
-  layout: Layout = Layout()
-  key: str | None = None  # the array's name inside .npz files or HDF5 groups
-  grids: Mapping[str, TimeGrid] = {}  # that are stored beside the arrays, by stored name
-  faults: Mapping[str, str] = {}  # why a video has none, where the folder says so
-
-
-@dataclasses.dataclass(frozen=True)
-class FeatureStore:
-  """Features by video id; made by `open_store`."""
-
-  parts: tuple[Part, ...]
-  grids: Mapping[str, TimeGrid | Rescaled] = dataclasses.field(default_factory=dict)
-  statement: str = ""  # what the parts were read as
-
-  @property
-  def path(self) -> str:
-    return " + ".join(part.path for part in self.parts)
-
-  @functools.cached_property
-  def files(self) -> Mapping[str, tuple[arrays.Place, ...]]:
-    """Places by stored name (that of the first part), of the videos that all parts have."""
-    first, *others = self.parts
-    names = {name: [find_id(name, part.places) for part in others] for name in first.places}
-    return {name: (first.places[name], *(part.places[other] for part, other in
-                                         zip(others, found, strict=True)))
-            for name, found in names.items() if None not in found}
-
-  @property
-  def duplicates(self) -> dict[str, tuple[str, ...]]:
-    """Ids that two files of a part claim, and the files; the first is the one read."""
-    return {name: places for part in self.parts for name, places in part.duplicates.items()}
-
-  def ids(self) -> tuple[str, ...]:
-    """Names as stored, sorted."""
-    return tuple(sorted(self.files))
-
-  def why_missing(self, video_id: str) -> str:
-    """For messages, why a video has no features, "" if nothing is known."""
-    for part in self.parts:
-      if video_id in part.faults:
-        return part.faults[video_id]
-    lacking = [part.path for part in self.parts if find_id(video_id, part.places) is None]
-    return f"only {' and '.join(lacking)} lack(s) it" if len(lacking) < len(self.parts) else ""
-
-  def where(self, video_id: str) -> str:
-    """The place of a video's features, for messages."""
-    return " + ".join(str(place) for place, _ in self._sources(video_id))
-
-  def shape(self, video_id: str) -> tuple[int, ...]:
-    """The shape of what `load` gives, from the files' headers.
-
-    Raises:
-      DataError: no such video, not readable, or its parts do not fit together.
-    """
-    shapes = [arrays.shape(place, part.key) for place, part in self._sources(video_id)]
-    if len(shapes) == 1:
-      return shapes[0]
-    self._check_parts(video_id, shapes)
-    return min(rows for rows, _ in shapes), sum(width for _, width in shapes)
-
-  def load(self, video_id: str) -> FrameFeatures:
-    """Reads one video.
-
-    Raises:
-      DataError: no such video, not readable, not two-dimensional, its parts do not fit together, or
-        its rate is not known.
-    """
-    values = [arrays.values(place, part.key) for place, part in self._sources(video_id)]
-    self._check_parts(video_id, [x.shape for x in values])
-    name = find_id(video_id, self.grids)
-    if name is None:
-      raise DataError(f"{video_id}: the frame rate of the features is not known. Set data.fps, or "
-                      "give the video a field 'fps' in the annotation file.")
-    rows = min(map(len, values))
-    whole = (values[0] if len(values) == 1
-             else np.concatenate([x[:rows] for x in values], axis=1))
-    grid = self.grids[name]
-    return FrameFeatures(whole, grid.grid(rows) if isinstance(grid, Rescaled) else grid)
-
-  __call__ = load  # a store is the `features` of RawData
-
-  def _sources(self, video_id: str) -> list[tuple[arrays.Place, Part]]:
-    name = find_id(video_id, self.files)
-    if name is None:
-      why = self.why_missing(video_id)
-      raise DataError(f"{video_id} has no features in {self.path}" + (f": {why}" if why else ""))
-    return list(zip(self.files[name], self.parts, strict=True))
-
-  def _check_parts(self, video_id: str, shapes: list[tuple[int, ...]]) -> None:
-    if any(len(shape) != 2 for shape in shapes):
-      raise DataError(f"{self.where(video_id)} has the shape {', '.join(map(str, shapes))}; "
-                      "features are [T, d], one row per time step.")
-    rows = [shape[0] for shape in shapes]
-    if max(rows) - min(rows) > _ROWS_APART:
-      raise DataError(f"{video_id}: the parts have {', '.join(map(str, rows))} rows "
-                      f"({self.where(video_id)}). Up to {_ROWS_APART} more are cut off; these are "
-                      "of different videos or strides.")
 
 
 def row_index(times: np.ndarray | float, grid: TimeGrid) -> np.ndarray:
@@ -194,22 +70,30 @@ def check_grid(**values: Any) -> None:
 
 def open_store(path: Paths, *, grids: Mapping[str, TimeGrid] | None = None, key: str | None = None,
                format: str = registry.AUTO) -> FeatureStore:
-  """Opens features in any format; several paths are put side by side, in their order.
+  """Opens features in any format.
+
+  Several paths without a common video are one set; those with the same videos are put side by side,
+  in their order, see feature_groups.py.
 
   Args:
-    path: folder or file, several, or several in a text with commas between.
+    path: folder, file, pattern or group (feature_paths.py), several, or several in a text with
+      commas between.
     grids: time grid per video id; None: those that the files have. `with_time` gives all.
     key: the array's name inside an .npz file or an HDF5 group.
     format: a format's name; "auto" detects each path's.
 
   Raises:
-    DataError: nothing to read at a path.
+    DataError: nothing to read at a path, or paths that are neither.
   """
-  readings = [registry.read(file, "features", format=format, key=key) for file in several(path)]
+  readings = [feature_paths.read(file, format=format, key=key) for file in several(path)]
   parts = tuple(part for reading in readings for part in reading.value.parts)
+  said = [reading.statement for reading in readings]
+  if len(readings) > 1:
+    parts = tuple(arranged(parts))
+    said[-1] += f"; {describe(parts)}"
   if grids is None:
     grids = {name: grid for part in reversed(parts) for name, grid in part.grids.items()}
-  return FeatureStore(parts, grids, "\n".join(reading.statement for reading in readings))
+  return FeatureStore(parts, grids, "\n".join(said))
 
 
 def with_time(store: FeatureStore, annotations: Annotations, *, fps: float | None = None,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tal_jax.data.types import DataError, TimeGrid
@@ -53,13 +53,37 @@ KINDS = {
     "times in frames": Kind(
         FATAL, "the truths of most videos end far past their video, as frames read as seconds do",
         "divide the segments by the frames per second of each video"),
+    "times not in seconds": Kind(
+        FATAL, "the truths of most videos end far past their video, by more than frames would",
+        "divide the segments by what the unit has in a second (milliseconds: 1000), or write the "
+        "durations in seconds if these are wrong"),
     "durations in frames": Kind(
         FATAL, "the truths, or the features, fill a tiny share of the videos, as if the durations "
                "were frames (or the segments had been divided by the frame rate once too often)",
         "write seconds into 'duration': frames / fps"),
+    "durations not in seconds": Kind(
+        FATAL, "the truths, or the features, fill a tiny share of the videos, as if the durations "
+               "were in a shorter unit, or the segments in a longer one",
+        "write seconds into 'duration' and the segments"),
     "times in shares": Kind(
         FATAL, "all truths end within the first second, as shares of the video do",
         "multiply the segments by the duration"),
+    "time is the second axis": Kind(
+        FATAL, "the arrays of all videos look like [d, T]; features are [T, d], a row per step",
+        "set data.features_format as the message says, or save array.T"),
+    "one number of rows": Kind(
+        FATAL, "the videos have as many rows, however long they are: no frame rate fits that",
+        "set or do what the message says; frame rates and durations are not the cause"),
+    "parts do not fit": Kind(
+        FATAL, "the features that are put side by side have other numbers of rows in most videos",
+        "give parts of one stride (the same extraction of RGB and flow), or only one of them"),
+    "names of features": Kind(
+        FATAL, "the features of most videos have names that differ from the ids in one way",
+        "set data.features as the message says ({} stands for the id), or rename the files"),
+    "pickled features": Kind(
+        FATAL, "the files hold pickled Python objects, which are not read: a pickle can run any "
+               "code",
+        "convert them where you trust them, as the message says"),
     "no features": Kind(
         FATAL, "a video of the split has no features",
         "add them, name them after the id, or set data.allow_missing=True, which takes such videos "
@@ -79,6 +103,22 @@ KINDS = {
     "wrong width": Kind(
         FATAL, "all videos have features of one width d",
         "extract these videos with the network of the others, or transpose them"),
+    "rows of other lengths": Kind(
+        FATAL, "rows * stride / fps misses the durations of nearly all videos, and not by one "
+               "factor",
+        "are they the features of these videos? Were they made at each video's own frame rate "
+        "(data.fps at 0, 'fps' in the annotations) or at one for all (data.fps)? Are the durations "
+        "right?"),
+    "row numbers as features": Kind(
+        FATAL, "a column counts the rows, as an index or a column of times does; it would outweigh "
+               "the features",
+        "leave it out of the files (pandas: to_csv(PATH, index=False); NumPy: array[:, 1:])"),
+    "one row throughout": Kind(
+        FATAL, "in every video all rows are the same: they tell no time from another",
+        "extract one row per time step"),
+    "the same features everywhere": Kind(
+        FATAL, "all videos have the very same features",
+        "extract them anew: did the network see the videos?"),
     "non-finite feature": Kind(
         FATAL, "NaN or infinite values in the features",
         "extract the video anew"),
@@ -93,6 +133,9 @@ KINDS = {
                "do",
         "divide them by the frames per second of each video, or name the format that is in frames "
         "with data.proposals_format"),
+    "proposals not in seconds": Kind(
+        FATAL, "the proposals of most videos end far past their video, by more than frames would",
+        "divide them by what the unit has in a second (milliseconds: 1000)"),
     "proposals in seconds": Kind(
         FATAL, "the proposals of all videos end within the first frames' worth of them, as seconds "
                "do that are read as frames",
@@ -129,6 +172,15 @@ KINDS = {
         WARNING, "the same label and, to a millisecond, the same segment several times in a video; "
                  "kept, as the official code keeps it (all but one count as missed)",
         "take the copies out, if the numbers need not compare with the official ones"),
+    "label that is no class": Kind(
+        WARNING, "protocols have such labels for what does not count (THUMOS14's Ambiguous); it is "
+                 "learnt and found like any class",
+        "leave it out with data.no_class=NAME (configs/files.py), or take it out of the file, if "
+        "it is no class"),
+    "labels alike": Kind(
+        WARNING, "classes whose names differ in case, blanks, signs or Unicode form alone; each is "
+                 "a class",
+        "spell them alike, if they are one"),
     "class without instances": Kind(
         WARNING, "nothing to learn from, or nothing to find",
         "check the labels' spelling; else leave the class out of the split"),
@@ -148,6 +200,16 @@ KINDS = {
     "all-zero features": Kind(
         WARNING, "rows of zeros, as padding or a failed extraction leaves them; used as they stand",
         "extract the video anew, or cut the padding off"),
+    "constant features": Kind(
+        WARNING, "all rows of the video are the same; used as they stand",
+        "extract the video anew"),
+    "same features": Kind(
+        WARNING, "videos with the very same features: copies of one video, or of one file; used as "
+                 "they stand",
+        "extract the videos anew, or take the copies out"),
+    "very long videos": Kind(
+        WARNING, "durations of many hours, as milliseconds read as seconds are; used as they stand",
+        "divide the durations and the segments by 1000, if they are milliseconds"),
     "proposals outside the video": Kind(
         WARNING, "clipped to [0, duration]; those of which nothing is left, or with end <= start, "
                  "are dropped",
@@ -155,13 +217,36 @@ KINDS = {
     "proposals without annotation": Kind(
         WARNING, "not used",
         "annotate the videos, or check the spelling of these ids"),
+    "fault of an unused video": Kind(
+        NOTE, "it would be fatal if the split used the video",
+        "correct it before the video is used"),
     "unknown subset": Kind(
         NOTE, "the split does not name this subset; the video is not used",
         "name it in data.split.*_subset if it is to be used"),
+    "index column": Kind(
+        NOTE, "a column that a writer of csv added, pandas' index say: left out of the features",
+        "nothing; or write the files without it"),
     "in no set": Kind(
         NOTE, "the split leaves the video out, e.g. a Testing video of a Knowledge-Source class; "
               "not used",
         "nothing, unless data.split was meant otherwise"),
+}
+
+
+# Faults of a whole set, and the small ones that follow from them: these would lead astray.
+_OUTSIDE = ("truth outside its video", "truth far past its video")
+_LENGTHS = ("features do not span the video", "truth without features")
+CONSEQUENCES = {
+    "times in frames": _OUTSIDE, "times not in seconds": _OUTSIDE,
+    "durations in frames": _LENGTHS, "durations not in seconds": _LENGTHS,
+    "time is the second axis": (*_LENGTHS, "wrong width", "no frame rate", "constant features",
+                                "row numbers as features", "one row throughout"),
+    "one number of rows": (*_LENGTHS, "no frame rate", "all-zero features"),
+    "rows of other lengths": _LENGTHS,
+    "the same features everywhere": ("same features", "constant features", "one row throughout"),
+    "one row throughout": ("constant features",),
+    "proposals in frames": ("proposals outside the video", "no proposals"),
+    "proposals not in seconds": ("proposals outside the video", "no proposals"),
 }
 
 
@@ -243,6 +328,13 @@ class Report(NamedTuple):
     """Raises DataError with the bounded text if a problem is fatal."""
     if self.is_fatal:
       raise DataError("the data have faults that a run cannot go on with:\n" + self.text())
+
+
+def without_consequences(problems: Iterable[Problem]) -> list[Problem]:
+  """The problems without those that another one explains, see CONSEQUENCES."""
+  problems = list(problems)
+  explained = {name for problem in problems for name in CONSEQUENCES.get(problem.kind, ())}
+  return [problem for problem in problems if problem.kind not in explained]
 
 
 def counted(problems: tuple[Problem, ...]) -> str:

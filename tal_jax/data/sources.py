@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tal_jax.data import assemble, files, simulated
+from tal_jax.data import assemble, files, public_sets, simulated
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.types import DataError, Dataset, RawData
 from tal_jax.pool import PROPOSALS
@@ -24,6 +24,7 @@ def _simulated(*, seed: int, **options: Any) -> RawData:
 
 def _activitynet_annotations(*, seed: int, annotations: str, split: Mapping[str, Any],
                              **options: Any) -> RawData:
+  public_sets.check_there(annotations)
   annotated, split = read_annotations(annotations), dict(split)
   chosen = files.split_by(annotated, split.pop("kind"), split, seed)
   return simulated.load_with_annotations(annotated, chosen, seed=seed, **options)

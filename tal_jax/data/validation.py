@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from tal_jax.data import annotation_checks
+from tal_jax.data import annotation_checks, unit_checks
 from tal_jax.data.annotations import find_id, frame_rate
-from tal_jax.data.feature_checks import check_features, plain_id, prefix_problems
-from tal_jax.data.features import FeatureStore
-from tal_jax.data.problems import Extent, Problem, Report, counted
+from tal_jax.data.feature_checks import check_features
+from tal_jax.data.feature_names import prefix_problems
+from tal_jax.data.feature_store import FeatureStore
+from tal_jax.data.near_names import Near, by_plain_id, plain_id
+from tal_jax.data.problems import FATAL, Extent, Problem, Report, counted, without_consequences
 from tal_jax.data.proposals import clip_to_video
 from tal_jax.data.types import Annotations, Split, StructuralFault, TimeGrid
 
@@ -52,20 +54,23 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
     problems.append(Problem("no split", annotations_file, "", split_fault))
   problems += annotation_checks.check_subsets(annotations, split, subsets, annotations_file)
   problems += annotation_checks.check_classes(annotations, subsets, annotations_file)
+  problems += annotation_checks.check_labels(annotations, annotations_file)
   for video in annotations.videos.values():
     problems += annotation_checks.check_truths(video, annotations_file)
   rates = _rates(annotations, store)
-  problems += annotation_checks.check_units(annotations, rates, annotations_file)
+  problems += unit_checks.check_units(annotations, rates, annotations_file)
   extents: dict[str, Extent] = {}
   if store is not None:
     found, extents = check_features(annotations, store, used, progress)
     problems += found
   if proposals is not None:
     problems += _check_proposals(annotations, proposals, used, rates, proposals_file)
+  problems = _of_unused(problems, annotations, split)
   unusable = frozenset(p.video_id for p in problems if p.kind in ("no features", "no proposals"))
   if allow_missing:
     problems = [p._replace(kind="dropped video", message=f"{p.kind}: {p.message}")
                 if p.kind in ("no features", "no proposals") else p for p in problems]
+  problems = without_consequences(problems)
   sizes = "" if split is None else ", ".join(
       f"{name} {len(ids)}" for name, ids in zip(Split._fields, split, strict=True))
   num_truths = sum(len(video.segments) for video in annotations.videos.values())
@@ -73,6 +78,22 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
              f"{len(annotations.classes)} classes; {sizes or 'no split'}; "
              f"{counted(tuple(problems))}")
   return Report(tuple(problems), unusable, summary, extents)
+
+
+def _of_unused(problems: list[Problem], annotations: Annotations,
+               split: Split | None) -> list[Problem]:
+  """The problems, fatal ones of videos that the split does not use as notes; not those of ids."""
+  if split is None:
+    return problems
+  unused_ids = set(annotations.videos) - {video_id for ids in split for video_id in ids}
+
+  def unused(problem):
+    return (problem.video_id in unused_ids and problem.severity == FATAL
+            and problem.kind != "duplicate id" and "other fields" not in problem.message)
+
+  return [problem._replace(kind="fault of an unused video",
+                           message=f"{problem.kind}: {problem.message}")
+          if unused(problem) else problem for problem in problems]
 
 
 def _rates(annotations: Annotations, store: FeatureStore | None) -> dict[str, float]:
@@ -88,11 +109,14 @@ def _rates(annotations: Annotations, store: FeatureStore | None) -> dict[str, fl
 
 def _check_proposals(annotations, proposals, used, rates, file) -> list[Problem]:
   problems, matched = [], {}
+  known = {find_id(video_id, proposals) for video_id in annotations.videos}
+  near = Near([name for name in proposals if name not in known])
   for video_id in used:
     name = find_id(video_id, proposals)
     duration = annotations.videos[video_id].duration
     if name is None or not len(proposals[name]):
-      problems.append(Problem("no proposals", file, video_id, ""))
+      problems.append(Problem("no proposals", file, video_id,
+                              near.hint(video_id) if name is None else "an empty list"))
       continue
     if not annotation_checks.is_duration(duration):
       continue  # reported as a bad duration
@@ -108,14 +132,13 @@ def _check_proposals(annotations, proposals, used, rates, file) -> list[Problem]
           f"{len(proposals[name])}, video of {duration:.6g} s"))
     if not len(clipped.segments):
       problems.append(Problem("no proposals", file, video_id, "none inside the video"))
-  problems += annotation_checks.check_proposal_units(matched, annotations.videos, rates, file)
+  problems += unit_checks.check_proposal_units(matched, annotations.videos, rates, file)
   problems += prefix_problems(annotations.videos, proposals, file)
-  known = {find_id(video_id, proposals) for video_id in annotations.videos}
-  plain = {plain_id(video_id): video_id for video_id in annotations.videos}
+  plain = by_plain_id(annotations.videos)
   for name in proposals:
     if name not in known:
-      near = plain.get(plain_id(name))
+      own = plain.get(plain_id(name))
       problems.append(Problem("proposals without annotation", file, name,
-                              f"annotated is {near!r}: the same with another spelling?" if near
+                              f"annotated is {own!r}: the same with another spelling?" if own
                               else ""))
   return problems

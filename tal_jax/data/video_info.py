@@ -8,13 +8,13 @@ any annotation file that holds the videos.
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from tal_jax.data.annotations import find_id, frame_rate
 from tal_jax.data.formats import registry
 from tal_jax.data.table import read_table
+from tal_jax.data.text_file import read_head
 from tal_jax.data.types import DataError
 
 _COLUMNS = {"id": ("video_id", "youtube_id", "video", "id"),
@@ -34,10 +34,10 @@ def read_video_info(path: str | os.PathLike) -> dict[str, VideoInfo]:
   Raises:
     DataError: not such a file, or a duration that is not a number.
   """
-  if pathlib.Path(path).suffix.lower() == ".json":
+  if read_head(path, 64).text.lstrip().startswith("{"):
     videos = registry.read(path, "annotations").value.videos
     return {key: VideoInfo(video.duration, frame_rate(video)) for key, video in videos.items()}
-  rows, faults = read_table(path, ())
+  rows, faults = read_table(path, (), optional=sum(_COLUMNS.values(), ()))
   if faults:
     raise DataError(f"{path}: {faults[0][1]}")
   names = rows[0].values if rows else {}

@@ -18,11 +18,12 @@ import numpy as np
 from tal_jax.data.annotations import find_id
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.table import header
+from tal_jax.data.text_file import read_head, read_text
 from tal_jax.data.types import DataError, ScoredProposals, StructuralFault
 
 _COLUMNS = ("xmin", "xmax", "score")
 _ALL = ("xmin", "xmax", "xmin_score", "xmax_score", "clr_score", "reg_socre", "score")
-_HEAD = 4096  # characters that hold any header
+_HEAD = 4096  # bytes that hold any header
 
 
 def read(path: pathlib.Path, *, durations: Mapping[str, float] | None = None
@@ -74,12 +75,12 @@ def write(path: pathlib.Path, proposals: Mapping[str, ScoredProposals], *,
 
 def _table(file: pathlib.Path) -> np.ndarray:
   """[p, 3] float64: xmin, xmax, score."""
-  with open(file, encoding="utf-8-sig") as stream:
-    names = header(stream.readline())
-    missing = [name for name in _COLUMNS if name not in names]
-    if missing:
-      raise ValueError(f"no column {missing[0]!r} among {', '.join(names[:10])}")
-    lines = [line for line in stream if line.strip()]
+  first, *lines = read_text(file).split("\n")
+  names = header(first, ",")
+  missing = [name for name in _COLUMNS if name not in names]
+  if missing:
+    raise ValueError(f"no column {missing[0]!r} among {', '.join(names[:10])}")
+  lines = [line for line in lines if line.strip()]
   if not lines:
     return np.zeros((0, 3))
   return np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.float64,
@@ -89,9 +90,8 @@ def _table(file: pathlib.Path) -> np.ndarray:
 def detect(probe: Probe) -> str | None:
   """A folder whose first csv has the columns."""
   for file in probe.files(".csv")[:1]:
-    with open(file, encoding="utf-8", errors="ignore") as stream:
-      if set(_COLUMNS) <= set(header(stream.read(_HEAD))):
-        return "a folder of csv files with xmin, xmax, score"
+    if set(_COLUMNS) <= set(header(read_head(file, _HEAD).text, ",")):
+      return "a folder of csv files with xmin, xmax, score"
   return None
 
 

@@ -1,9 +1,8 @@
 """Features of all videos in one HDF5 file, or in one per modality and subset.
 
-    hdf5             f[ID] or f[ID][key]; time grids in attributes, if `write` put them there
+    hdf5             f[ID] or f[ID][key], or the same in groups per subset or person, f[group][ID];
+                     time grids in attributes, if `write` put them there
     activitynet_c3d  f["v_" + ID]["c3d_features"] [T, 500]: window 16, stride 8
-    tsp              f[ID] [T, 512], or a folder of v_ID.npy: 15 fps, window 16, stride 16. It has
-                     no sign of its own and is named by the user.
     gtad_thumos      a folder with rgb_val.h5, flow_val.h5, rgb_test.h5, flow_test.h5 or some of
                      them, f[ID] a row per frame; RGB and flow side by side, in this order (ours)
 """
@@ -15,8 +14,9 @@ import re
 from collections.abc import Iterable
 
 from tal_jax.data import arrays
-from tal_jax.data.features import FeatureStore, Layout, Part
-from tal_jax.data.formats import feature_files
+from tal_jax.data.feature_groups import named
+from tal_jax.data.feature_store import FeatureStore, Layout, Part
+from tal_jax.data.formats import hdf5_tree
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.types import DataError, FrameFeatures
 
@@ -25,7 +25,6 @@ _C3D = "c3d_features"
 _GTAD = re.compile(r"(rgb|flow)_(val|test)\.h5")
 _PER_FRAME = Layout(stride=1.0, window=1.0)
 _C3D_GRID = Layout(stride=8.0, window=16.0)
-_TSP_GRID = Layout(fps=15.0, stride=16.0, window=16.0)
 
 
 def one_file(path: pathlib.Path, key: str | None, layout: Layout = _ANY) -> Part:
@@ -34,14 +33,11 @@ def one_file(path: pathlib.Path, key: str | None, layout: Layout = _ANY) -> Part
   Raises:
     DataError: no HDF5 file, or an empty one.
   """
-  names = arrays.hdf5_members(path)
-  if not names:
+  with arrays.open_hdf5(path) as root:
+    found = hdf5_tree.videos(root, key)
+  if not found:
     raise DataError(f"{path} holds no dataset")
-  claims: dict[str, list[str]] = {}
-  for name in names:
-    claims.setdefault(name.removeprefix("v_"), []).append(name)
-  duplicates = {name: tuple(found) for name, found in claims.items() if len(found) > 1}
-  places = {name: arrays.Place(path, name) for name in names}
+  places, duplicates = named([(name, arrays.Place(path, member), member) for name, member in found])
   return Part(str(path), places, duplicates, layout, key, arrays.hdf5_grids(path))
 
 
@@ -57,12 +53,6 @@ def _read(path: pathlib.Path, *, key: str | None = None) -> tuple[FeatureStore, 
 
 def _read_c3d(path: pathlib.Path, *, key: str | None = None) -> tuple[FeatureStore, tuple[()]]:
   return FeatureStore((one_file(path, key or _C3D, _C3D_GRID),)), ()
-
-
-def _read_tsp(path: pathlib.Path, *, key: str | None = None) -> tuple[FeatureStore, tuple[()]]:
-  if path.is_dir():
-    return feature_files.reader(_TSP_GRID)(path, key=key)
-  return FeatureStore((one_file(path, key, _TSP_GRID),)), ()
 
 
 def _read_gtad(path: pathlib.Path, *, key: str | None = None) -> tuple[FeatureStore, tuple[()]]:
@@ -83,8 +73,13 @@ def _read_gtad(path: pathlib.Path, *, key: str | None = None) -> tuple[FeatureSt
 def _detect(probe: Probe) -> str | None:
   if probe.names or not arrays.is_hdf5(probe.path):
     return None
-  names = arrays.hdf5_members(probe.path)
-  return f"one HDF5 file with {len(names)} members"
+  with arrays.open_hdf5(probe.path) as root:
+    groups = sorted({member.rpartition("/")[0] for _, member in hdf5_tree.videos(root, None)})
+    number = len(root)
+  if groups in ([], [""]):
+    return f"one HDF5 file with {number} members"
+  return f"one HDF5 file with videos in the groups {', '.join(groups[:5])}" + (
+      f" and {len(groups) - 5} more" if len(groups) > 5 else "")
 
 
 def _detect_c3d(probe: Probe) -> str | None:
@@ -107,8 +102,6 @@ FORMATS = (
            _detect_gtad, _read_gtad, options=("key",)),
     Format("activitynet_c3d", "features", "HDF5 with v_ID/c3d_features, window 16, stride 8",
            _detect_c3d, _read_c3d, options=("key",)),
-    Format("tsp", "features", "HDF5 with ID [T, 512] or a folder of v_ID.npy, 15 fps, window 16, "
-           "stride 16", lambda probe: None, _read_tsp, options=("key",)),
     Format("hdf5", "features", "one HDF5 file with a dataset or group per video", _detect, _read,
            options=("key",), write=write),
 )

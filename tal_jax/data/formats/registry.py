@@ -14,6 +14,7 @@ What `read` gives, by kind:
 
 from __future__ import annotations
 
+import csv
 import functools
 import importlib
 import mmap
@@ -23,15 +24,22 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from tal_jax.data.formats import seen
+from tal_jax.data.option_names import advice, option
+from tal_jax.data.text_file import read_head, read_text
 from tal_jax.data.types import DataError, StructuralFault
 
 AUTO = "auto"
 KINDS = ("annotations", "features", "proposals", "predictions")
 # Imported when first asked for: they use the functions that stand on this module.
-_MODULES = ("annotation_json", "annotation_csv", "kinetics", "charades", "epic", "ssn",
-            "feature_hdf5", "feature_files", "proposal_json", "bmn", "daps_csv", "prediction_json")
-_CONTEXT = ("durations", "rates")  # offered to all formats, used by those that need them
+_MODULES = ("annotation_json", "bsn", "actions_json", "annotation_csv", "kinetics", "charades",
+            "epic", "ssn", "thumos_texts", "feature_hdf5", "feature_folders",
+            "feature_layouts", "feature_files", "proposal_json", "bmn", "daps_csv",
+            "prediction_json")
+# Offered to all formats, used by those that need them.
+_CONTEXT = ("durations", "rates", "video_info")
 _HEAD = 1 << 16  # bytes
+_SNIFFING_ERRORS = (ValueError, OSError, RecursionError, csv.Error)
 _SHOWN = 20  # faults that one error message lists; the rest is counted
 
 
@@ -45,6 +53,7 @@ class Format(NamedTuple):
   read: Callable[..., tuple[Any, Sequence[StructuralFault]]]  # (path, **options)
   options: tuple[str, ...] = ()  # that `read` takes
   write: Callable[..., None] | None = None  # (path, value, **options)
+  fields: tuple[str, ...] = ()  # columns or keys that it needs, to name the nearest format
 
 
 class Reading(NamedTuple):
@@ -60,8 +69,10 @@ class Probe(NamedTuple):
   """What `detect` looks at: cheap, whatever the size of the data."""
 
   path: pathlib.Path
-  text: str  # the beginning of a text file, else ""
+  text: str  # the beginning of a text file, lines ending with "\n", else ""
   names: tuple[str, ...]  # the entries of a folder, sorted, hidden ones left out
+  whole: bool = True  # whether `text` is all of the file
+  plain: bool = True  # whether the file's bytes are the text in UTF-8
 
   @property
   def suffix(self) -> str:
@@ -75,8 +86,10 @@ class Probe(NamedTuple):
     """Whether the text, all of it, has a match."""
     if re.search(pattern, self.text):
       return True
-    if not self.text or self.path.stat().st_size <= _HEAD:
+    if not self.text or self.whole:
       return False
+    if not self.plain or not self.path.is_file():
+      return re.search(pattern, read_text(self.path)) is not None
     with (open(self.path, "rb") as file,
           mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content):
       return re.search(pattern.encode(), content) is not None
@@ -95,22 +108,32 @@ def detect(path: str | os.PathLike, kind: str) -> tuple[str, str]:
   Raises:
     DataError: nothing there, or no format fits; the message says what it looks like instead.
   """
-  probe = _probe(path)
+  probe, faults = _probe(path), []
   for candidate in formats(kind):
-    why = candidate.detect(probe)
+    try:
+      why = candidate.detect(probe)
+    except DataError as error:  # said if no other format fits
+      faults.append(f" {candidate.name}: {error}")
+      continue
+    except _SNIFFING_ERRORS:
+      continue
     if why:
       return candidate.name, why
-  others = [f"It looks like {x.kind} ({x.name}: {why})." for x in formats()
-            if x.kind != kind and (why := x.detect(probe))]
+  others = [f" It looks like {x.kind} ({x.name}: {why})." for x in formats()
+            if x.kind != kind and (why := _sign(x, probe))]
   known = "\n".join(f"  {x.name}: {x.looks}" for x in formats(kind))
-  inside = ""
-  if probe.path.is_dir():
-    folders = [name for name in probe.names if (probe.path / name).is_dir()]
-    inside = (f" It holds the folders {', '.join(folders[:5])}: is it one of them, or several with "
-              "a comma between?" if folders else " The folder is empty." if not probe.names else "")
-  raise DataError(f"{path} is in no known format of {kind}.{inside} {' '.join(others[:1])}\n"
-                  f"Known are:\n{known}\nName one with data.{kind}_format if it was not "
-                  "recognised.")
+  name_one = advice(f"{kind}_format", "Name one with {} if it was not recognised.")
+  raise DataError(f"{path} is in no known format of {kind}.{''.join([*others[:1], *faults])} "
+                  f"{seen.describe(probe)}{seen.nearest(probe, formats(kind))}\n"
+                  f"Known are:\n{known}" + (f"\n{name_one.strip()}" if name_one else ""))
+
+
+def _sign(candidate: Format, probe: Probe) -> str | None:
+  """`candidate.detect`; a file that it cannot look at is not in that format."""
+  try:
+    return candidate.detect(probe)
+  except _SNIFFING_ERRORS:
+    return None
 
 
 def get(name: str, kind: str) -> Format:
@@ -118,7 +141,7 @@ def get(name: str, kind: str) -> Format:
   for candidate in formats(kind):
     if candidate.name == name:
       return candidate
-  raise DataError(f"data.{kind}_format = {name!r}; there are {AUTO}, "
+  raise DataError(f"{option(f'{kind}_format') or 'format'} = {name!r}; there are {AUTO}, "
                   f"{', '.join(x.name for x in formats(kind))}.")
 
 
@@ -133,7 +156,7 @@ def read(path: str | os.PathLike, kind: str, *, format: str = AUTO, strict: bool
     strict: whether entries that cannot be read are an error; else they are left out and listed.
     **options: of the format; None, False and "" stand for "not given". Always welcome are
       `durations` (seconds by id) and `rates` (frames per second by id), which formats without
-      seconds of their own need.
+      seconds of their own need, and `video_info`, see tal_jax/data/annotations.py.
 
   Raises:
     DataError: nothing there, no such format, an option that it does not have, faults.
@@ -144,19 +167,25 @@ def read(path: str | os.PathLike, kind: str, *, format: str = AUTO, strict: bool
            if value is not None and value is not False and value != ""}
   unknown = [key for key in given if key not in chosen.options + _CONTEXT]
   if unknown:
-    raise DataError(f"{path}: data.{unknown[0]} means nothing for {kind} in the format {name!r}"
-                    + (f"; it takes {', '.join(chosen.options)}." if chosen.options else "."))
+    raise DataError(
+        f"{path}: {option(unknown[0]) or unknown[0]} means nothing for {kind} in the format "
+        f"{name!r}" + (f"; it takes {', '.join(chosen.options)}." if chosen.options else "."))
   if not pathlib.Path(path).exists():
     raise DataError(f"cannot read {path}: No such file or directory")
   value, faults = chosen.read(pathlib.Path(path), **{key: value for key, value in given.items()
                                                      if key in chosen.options})
   if strict and faults:
-    lines = [f"  {fault.video_id or 'the file'}: {fault.message}" for fault in faults[:_SHOWN]]
-    if len(faults) > _SHOWN:
-      lines.append(f"  ... and {len(faults) - _SHOWN} more")
-    raise DataError(f"{path}, read as {kind} in the format {name!r}: {len(faults)} fault(s):\n"
-                    + "\n".join(lines) + "\nMend these entries or take them out of the file.")
+    raise unreadable(f"{path}, read as {kind} in the format {name!r}", faults)
   return Reading(value, name, f"{path}: {kind} in the format {name!r} ({why})", tuple(faults))
+
+
+def unreadable(what: str, faults: Sequence[StructuralFault]) -> DataError:
+  """One error for all faults of a file; `what` says which it is, and read as what."""
+  lines = [f"  {fault.video_id or 'the file'}: {fault.message}" for fault in faults[:_SHOWN]]
+  if len(faults) > _SHOWN:
+    lines.append(f"  ... and {len(faults) - _SHOWN} more")
+  return DataError(f"{what}: {len(faults)} fault(s):\n" + "\n".join(lines)
+                   + "\nMend these entries or take them out of the file.")
 
 
 def write(path: str | os.PathLike, kind: str, value: Any, *, format: str, **options: Any) -> None:
@@ -177,10 +206,7 @@ def _probe(path: str | os.PathLike) -> Probe:
   try:
     if path.is_dir():
       return Probe(path, "", tuple(sorted(x for x in os.listdir(path) if not x.startswith("."))))
-    with open(path, "rb") as file:
-      head = file.read(_HEAD)
   except OSError as error:
     raise DataError(f"cannot read {path}: {error.strerror}") from error
-  # A cut through the last character of the head is no sign of a binary file.
-  text = "" if b"\0" in head else head.decode("utf-8-sig", errors="ignore")
-  return Probe(path, text, ())
+  head = read_head(path, _HEAD)
+  return Probe(path, head.text, (), head.whole, head.plain)

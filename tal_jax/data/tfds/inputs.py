@@ -10,6 +10,8 @@ import numpy as np
 from absl import logging
 
 from tal_jax.data import annotations as annotations_lib
+from tal_jax.data import option_names
+from tal_jax.data.feature_paths import on_disk
 from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.tfds import checksums, hapt
 from tal_jax.data.tfds.settings import Settings, complete
@@ -42,13 +44,14 @@ def load(settings: Settings, dataset: str, manual_dir: str | os.PathLike) -> Inp
         proposals_by_video(found.annotations, None, settings.windows, "windows"), frozenset(),
         settings, checksums.of_paths([found.path]))
   paths = annotations_lib.several(settings.annotations)
-  parts = read_parts(
-      paths, features=settings.features, proposals=settings.proposals or None,
-      annotations_format=settings.annotations_format, features_format=settings.features_format,
-      proposals_format=settings.proposals_format, fps=settings.fps or None,
-      stride=settings.stride or None, window=settings.window or None,
-      feature_key=settings.feature_key or None, num_proposals=settings.num_proposals or None,
-      background=settings.background, video_info=settings.video_info, label=settings.label)
+  with option_names.spelled("build."):
+    parts = read_parts(
+        paths, features=settings.features, proposals=settings.proposals or None,
+        annotations_format=settings.annotations_format, features_format=settings.features_format,
+        proposals_format=settings.proposals_format, fps=settings.fps or None,
+        stride=settings.stride or None, window=settings.window or None,
+        feature_key=settings.feature_key or None, num_proposals=settings.num_proposals or None,
+        background=settings.background, video_info=settings.video_info, label=settings.label)
   annotated, store, read = parts.annotations, parts.store, parts.proposals
   report = validate(annotated, store, split=None, structural=parts.structural, proposals=read,
                     proposal_faults=parts.proposal_faults,
@@ -63,4 +66,5 @@ def load(settings: Settings, dataset: str, manual_dir: str | os.PathLike) -> Inp
   return Inputs(
       annotated, store, proposals_by_video(annotated, read, settings.windows, "windows"),
       report.unusable, settings._replace(caption=caption),
-      checksums.of_paths([*paths, *annotations_lib.several(settings.features), *extra]))
+      checksums.of_paths([*paths, *dict.fromkeys(map(on_disk, annotations_lib.several(
+          settings.features))), *extra]))

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from experiments import make_hapt
+from tal_jax.data.annotations import read_annotations
+from tal_jax.data.features import open_store
 from tal_jax.data.tfds import hapt as lib
 from tal_jax.data.tfds.builder import TemporalLocalization
 from tal_jax.data.types import DataError
@@ -50,6 +53,20 @@ def test_clips_and_labels(tmp_path):
   assert second.labels == ("WALKING", "STANDING")
   np.testing.assert_allclose(second.segments, [[0, 9.95], [57.95, 62.05]])
   np.testing.assert_allclose(third.segments, [[2, 8]])
+
+
+def test_files_for_the_config(tmp_path):
+  """What experiments.make_hapt writes is what the archive holds."""
+  file = make_hapt.run(archive(tmp_path / "in"), tmp_path / "out" / "hapt")
+  found, written = lib.load(tmp_path / "in"), read_annotations(file)
+  assert file == tmp_path / "out" / "hapt" / "hapt.json"
+  store = open_store(file.parent / "features")
+  assert tuple(written.videos) == tuple(found.annotations.videos) and len(store.ids()) == 3
+  for video_id, video in found.annotations.videos.items():
+    np.testing.assert_array_equal(written.videos[video_id].segments, video.segments)
+    values, grid = store.load(video_id)
+    np.testing.assert_array_equal(values, found.features(video_id).values)
+    assert grid == (50, 10, 50) and dict(written.videos[video_id].extra) == dict(video.extra)
 
 
 def test_statistics(tmp_path):
