@@ -6,8 +6,8 @@
 
 The formats of annotations, features and proposals are detected, and the report says what each path
 was taken for; `data.annotations_format` and so on name one (tal_jax/data/formats lists them).
-Several annotation files (a subset each) or feature folders (RGB and flow, put side by side) are
-written with commas between.
+Several annotation files (a subset each) or feature folders are written with commas between: folders
+with the same videos (RGB and flow) are put side by side, folders without a common one are one set.
 
 Row i of a feature file covers the frames [i * stride, i * stride + window) at `fps` frames per
 second. What is left at 0 is what is stored with the features, else what their layout says, else the
@@ -36,7 +36,7 @@ def get_config(split: str = "class") -> ConfigDict:
   data.source = "files"
   data.annotations = ""  # required: one file, or several with commas between
   data.annotations_format = "auto"
-  data.features = ""  # required: a folder, one HDF5 file, or several with commas between
+  data.features = ""  # required: a folder, an HDF5 file, a pattern (x/{}_rgb.npy), or several: a,b
   data.features_format = "auto"  # tsp, epic_slowfast, actionformer_* are not detected: name them
   data.feature_key = ""  # the array's name inside .npz files or HDF5 groups
   data.fps, data.stride, data.window = 0.0, 0.0, 0.0  # 0: see above

@@ -1,6 +1,6 @@
 """One report of everything that is wrong with a user's data, before anything runs on them.
 
-What kinds of problem there are, and what each means, stands in tal_jax/data/problems.py.
+What kinds of problem there are, and what each means, stands in tal_jax/data/problem_kinds.py.
 """
 
 from __future__ import annotations
