@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from tal_jax.pool import Video, VideoPool, from_videos
@@ -42,3 +44,16 @@ def signal(count: int, truths, labels, *, seed: int = 0) -> tuple:
   for (start, end), label in zip(truths, labels, strict=True):
     values[(place >= start) & (place <= end), label] += 2.0
   return values, truths, labels
+
+@functools.cache
+def five_videos() -> VideoPool:
+  """Of at most 64 rows and two classes, the last without an instance.
+
+  Its instances have 8 to 20 rows, for which the detector's `levels.DEFAULT` is right.
+  """
+  return make([
+      signal(60, [[4.0, 14.0], [24.0, 42.0], [46.0, 56.0]], [0, 1, 0]),
+      signal(64, [[10.0, 30.0]], [1], seed=1),
+      signal(50, [[8.0, 20.0], [30.0, 40.0]], [1, 0], seed=2),
+      signal(40, [[12.0, 28.0]], [0], seed=3),
+      signal(33, [], [], seed=4)], num_truths=3)

@@ -21,6 +21,7 @@ from tal_jax.models.labeled_rows import NONE, Batch, LabeledRows
 from tal_jax.models.row_training import CHUNK, Schedule
 from tests import row_pools
 from tests.row_pools import DIM, START, STEP
+from tests.row_pools import five_videos as pool
 
 CLASSES = 2
 SETTINGS = lib.Settings(width=8, steps=6 * CHUNK, top_k=4,
@@ -28,17 +29,6 @@ SETTINGS = lib.Settings(width=8, steps=6 * CHUNK, top_k=4,
 BRIEF = SETTINGS._replace(steps=CHUNK)
 FRAMES = lib.Frames(SETTINGS)
 OUTPUTS = ("segments", "scores", "labels", "mask")
-
-
-@functools.cache
-def pool():
-  """Five videos of at most 64 rows, the last without an instance."""
-  return row_pools.make([
-      row_pools.signal(60, [[4.0, 14.0], [24.0, 42.0], [46.0, 56.0]], [0, 1, 0]),
-      row_pools.signal(64, [[10.0, 30.0]], [1], seed=1),
-      row_pools.signal(50, [[8.0, 20.0], [30.0, 40.0]], [1, 0], seed=2),
-      row_pools.signal(40, [[12.0, 28.0]], [0], seed=3),
-      row_pools.signal(33, [], [], seed=4)], num_truths=3)
 
 
 def fit(videos, *, settings=SETTINGS, seed=0, pool_=None, classes=CLASSES, start=None):

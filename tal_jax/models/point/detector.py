@@ -30,6 +30,8 @@ from tal_jax.models.point.network import Network
 from tal_jax.models.point.training import Loss
 from tal_jax.pool import ROWS, VideoPool
 
+_FEW_OUTSIDE = 0.1  # share of the instances that the levels may miss without a word
+
 
 class Settings(NamedTuple):
   """Hyper-parameters; hashable."""
@@ -57,10 +59,24 @@ class PointInfo(NamedTuple):
   loss: float  # mean of the last steps, over the members
   num_steps: int
   levels: Levels
+  outside: tuple[int, int] = (0, 0)  # labelled instances too short and too long for the levels
+  num_instances: int = 0
 
   @property
   def metrics(self) -> dict[str, float | bool | str]:
-    return {"loss": self.loss, "num_steps": self.num_steps}
+    return {"loss": self.loss, "num_steps": self.num_steps, "finest_stride": self.levels.first,
+            "coarsest_stride": self.levels.strides[-1]}
+
+  @property
+  def statement(self) -> str:
+    """What to know of the instances' lengths, once more than a few do not fit the levels."""
+    strides = self.levels.strides
+    if sum(self.outside) <= _FEW_OUTSIDE * self.num_instances:
+      return ""
+    return (f"point: the levels are for instances of {4 * strides[0]} to {8 * strides[-1]} rows; "
+            f"of {self.num_instances} labelled instances {self.outside[0]} are shorter and "
+            f"{self.outside[1]} are longer: their bounds will be rough (features at another "
+            "frame rate may help)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +143,8 @@ def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
   if not counts.any():
     return start, PointInfo(0.0, 0, levels)
   truths = np.asarray(data.truths)[mask]
-  wanted = levels_lib.choose(truths[:, 1] - truths[:, 0])
+  lengths = truths[:, 1] - truths[:, 0]
+  wanted = levels_lib.choose(lengths, longest_crop=settings.longest_crop)
   num_videos = int((counts > 0).sum())
   is_warm = bool(settings.warm_steps and num_videos < 2 * int(start.begun_with)
                  and levels_lib.covers(levels, wanted))
@@ -147,7 +164,8 @@ def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
       length=length, schedule=settings.schedule)
   begun_with = start.begun_with if is_warm else jnp.asarray(num_videos, jnp.int32)
   return (PointParams(progress.average, start.levels, begun_with),
-          PointInfo(float(loss.mean()), num, levels))
+          PointInfo(float(loss.mean()), num, levels, levels_lib.outside(lengths, levels),
+                    len(lengths)))
 
 
 def num_classes(params: PointParams) -> int:

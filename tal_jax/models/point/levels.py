@@ -40,31 +40,50 @@ class Points(NamedTuple):
   high: np.ndarray  # [p] float32 rows, not included
 
 
-def choose(lengths: np.ndarray) -> Levels:
+def choose(lengths: np.ndarray, *, longest_crop: int = 1024) -> Levels:
   """The levels for instances of these lengths.
 
   A point at the middle of an instance of n rows has n / 2 to both bounds, and some more where it
   stands off the middle: level s is for instances of some 4 s to 8 s rows. The first level is for
-  the short instances (5 % quantile), the last for the longest.
+  the short instances (5 % quantile), the last for the longest. Where that makes more than MOST
+  levels, those are kept that are for the most instances, so that a single long one does not cost
+  the short ones their levels; of two such choices the finer one. No level is for instances that
+  are longer than a crop.
 
   Args:
     lengths: [n] rows, of the labelled instances.
+    longest_crop: rows that the network sees at once in training, at least 64.
 
   Returns:
-    From FEWEST to MOST levels. Where they would be more, the finest are left out. Where they would
-    be fewer, as with the first few labels, coarser ones are added, since longer instances will
-    come; but first a finer one, where the finest stands at every fourth row or less.
+    From FEWEST to MOST levels. Where they would be fewer, as with the first few labels, coarser
+    ones are added, since longer instances will come; but first a finer one, where the finest
+    stands at every fourth row or less.
   """
   lengths = np.asarray(lengths, np.float64)
   lengths = lengths[lengths > 0]
   if not len(lengths):
     return DEFAULT
-  first = _power(np.quantile(lengths, _SHORT) / 4)
-  last = max(_power(lengths.max() / 4), first)
-  first = max(first, last - MOST + 1)
+  coarsest = _power(longest_crop / 4)
+  first = min(_power(np.quantile(lengths, _SHORT) / 4), coarsest)
+  last = max(min(_power(lengths.max() / 4), coarsest), first)
+  if last - first + 1 > MOST:
+    choices = [Levels(1 << low, MOST) for low in range(first, last - MOST + 2)]
+    return min(choices, key=lambda levels: sum(outside(lengths, levels)))
   if last - first + 1 < FEWEST and first > 1:
     first -= 1
+  first = max(min(first, coarsest - FEWEST + 1), 0)
   return Levels(1 << first, max(last - first + 1, FEWEST))
+
+
+def outside(lengths: np.ndarray, levels: Levels) -> tuple[int, int]:
+  """How many instances are shorter than those the levels are for, and how many are longer.
+
+  Args:
+    lengths: [n] rows. Below 4 rows none is too short for a first level at every row.
+  """
+  lengths = np.asarray(lengths)
+  shortest = 4 * levels.first if levels.first > 1 else 0
+  return (int(np.sum(lengths < shortest)), int(np.sum(lengths >= 8 * levels.strides[-1])))
 
 
 def _power(x: float) -> int:

@@ -22,23 +22,13 @@ from tal_jax.models.point.training import Loss
 from tal_jax.models.row_training import CHUNK, Schedule
 from tests import row_pools
 from tests.row_pools import DIM
+from tests.row_pools import five_videos as pool
 
 CLASSES, LENGTH = 2, 64
 SETTINGS = lib.Settings(width=16, members=1, steps=6 * CHUNK, warm_steps=CHUNK, top_k=4,
                         schedule=Schedule(learning_rate=5e-3, batch_size=4))
 BRIEF = SETTINGS._replace(steps=CHUNK)
 POINT = lib.Point(SETTINGS)
-
-
-@functools.cache
-def pool():
-  """Five videos of at most 64 rows; instances of 8 to 20 rows, for which `DEFAULT` is right."""
-  return row_pools.make([
-      row_pools.signal(60, [[4.0, 14.0], [24.0, 42.0], [46.0, 56.0]], [0, 1, 0]),
-      row_pools.signal(64, [[10.0, 30.0]], [1], seed=1),
-      row_pools.signal(50, [[8.0, 20.0], [30.0, 40.0]], [1, 0], seed=2),
-      row_pools.signal(40, [[12.0, 28.0]], [0], seed=3),
-      row_pools.signal(33, [], [], seed=4)], num_truths=3)
 
 
 def labeled(*videos):
@@ -60,7 +50,8 @@ def one_video():
 def test_one_video_is_learnt_by_heart():
   params, info, memory = one_video()
   assert (info.num_steps, info.levels, memory) == (300, DEFAULT, None)
-  assert set(info.metrics) == {"loss", "num_steps"} and info.loss < 0.3
+  assert set(info.metrics) == {"loss", "num_steps", "finest_stride", "coarsest_stride"}
+  assert info.loss < 0.3 and info.metrics["coarsest_stride"] == 32
   assert params.begun_with == 1
   found = POINT.detect(params, pool())
   truths, real = pool().truths[:1], pool().truth_mask[:1]
@@ -256,3 +247,10 @@ def test_an_ensemble(monkeypatch):
                       functools.partial(row_training.run_many, side_by_side=True))
   together, _ = lib.fit(jax.random.key(5), data, start=params, settings=settings)
   chex.assert_trees_all_close(together, warm, atol=1e-4)
+
+
+def test_instances_that_do_not_fit_the_levels_are_told():
+  info = lib.PointInfo(0.1, 400, Levels(2, 5), outside=(1, 9), num_instances=100)
+  assert info.statement == ""
+  said = info._replace(outside=(2, 9)).statement
+  assert "of 8 to 256 rows; of 100 labelled instances 2 are shorter and 9 are longer" in said

@@ -17,11 +17,14 @@ from tal_jax.models.point.levels import Levels
     ([8.0, 128.0], Levels(2, 5)),  # 2, 4, 8, 16, 32
     ([8.0] * 9 + [256.0], Levels(2, 6)),
     ([8.0, 256.0], Levels(4, 5)),  # the quantile lies between the two: 20.4
-    ([8.0, 4096.0], Levels(32, 6)),  # the coarsest is at 1024
+    ([8.0, 4096.0], Levels(16, 5)),  # no coarser than 256: a crop has 1024 rows
+    ([12.0] * 30 + [9000.0], Levels(2, 6)),  # one long one does not cost the short ones a level
+    ([12.0] * 30 + [2000.0] * 31, Levels(8, 6)),  # but many do
+    ([12.0] * 31 + [2000.0] * 31, Levels(2, 6)),  # as many of each: the finer
     ([1.0, 1.5], Levels(1, 5)),
     ([0.01], Levels(1, 5)),
     ([7.9], Levels(1, 5)),
-    ([1000.0], Levels(64, 5)),  # at 128 alone
+    ([1000.0], Levels(16, 5)),  # at 128 alone, and the coarsest at 256
     ([2.0] + [40.0] * 99, Levels(4, 5)),  # one in a hundred is too short to count
 ])
 def test_choice_by_hand(lengths, expected):
@@ -29,17 +32,30 @@ def test_choice_by_hand(lengths, expected):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.floats(0.01, 1e5), min_size=1, max_size=20))
-def test_choice_for_any_lengths(lengths):
-  chosen = lib.choose(np.array(lengths))
+@given(st.lists(st.floats(0.01, 1e5), min_size=1, max_size=20),
+       st.sampled_from([64, 100, 256, 1024, 4096]))
+def test_choice_for_any_lengths(lengths, longest_crop):
+  chosen = lib.choose(np.array(lengths), longest_crop=longest_crop)
   assert lib.FEWEST <= chosen.count <= lib.MOST
   assert chosen.first & (chosen.first - 1) == 0
-  # The longest is the coarsest level's, or shorter than what that is for.
-  assert max(lengths) < 8 * chosen.strides[-1]
-  if chosen.count < lib.MOST:  # nothing was left out
-    assert 4 * chosen.first <= max(np.quantile(lengths, 0.05), 4.0) * (1 + 1e-9)
+  assert 4 * chosen.strides[-1] <= longest_crop
+  short, long = lib.outside(np.array(lengths), chosen)
+  others = [lib.outside(np.array(lengths), Levels(1 << i, lib.MOST)) for i in range(12)
+            if 4 << (i + lib.MOST - 1) <= longest_crop]
+  # No choice of as many levels is for many more of them: 5 % may be too short.
+  assert all(short + long <= sum(other) + 0.05 * len(lengths) + 1 for other in others) or (
+      chosen.count < lib.MOST)
+  if chosen.count < lib.MOST:
+    assert short <= 0.05 * len(lengths) + 1 or 4 * chosen.strides[-1] > longest_crop / 2
+    assert not long or 4 * chosen.strides[-1] > longest_crop / 2
   assert lib.covers(chosen, chosen)
-  assert lib.choose(np.array(lengths)[::-1]) == chosen
+  assert lib.choose(np.array(lengths)[::-1], longest_crop=longest_crop) == chosen
+
+
+def test_outside_by_hand():
+  lengths = [1.0, 7.9, 8.0, 255.9, 256.0, 300.0]
+  assert lib.outside(np.array(lengths), Levels(2, 5)) == (2, 2)
+  assert lib.outside(np.array(lengths), Levels(1, 5)) == (0, 3)  # none is too short
 
 
 def test_covering():
