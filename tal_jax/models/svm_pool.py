@@ -35,7 +35,7 @@ import numpy as np
 
 from tal_jax.models import svm, svm_solver, svm_wide
 from tal_jax.models.svm import SvmInfo, SvmParams
-from tal_jax.models.svm_blocks import gram, margins, weighted_sum
+from tal_jax.models.svm_blocks import gram, margins, take_rows, weighted_sum
 from tal_jax.models.svm_preconditioner import factorise
 from tal_jax.models.svm_problem import LOSSES, PRECISION, dual_point, newton_weights
 from tal_jax.sizes import bucket
@@ -130,13 +130,11 @@ def fit(features: chex.Array, y: chex.Array, labeled: chex.Array, exists: chex.A
 def _fit_wide(features, y, labeled, exists, num: int, *, c, loss, tol, memory: Memory, start,
               max_iters):
   """Few, long rows: they are collected, and the memory's matrix stays as it is."""
-  video, row = np.nonzero(np.asarray(labeled))
   size = bucket(num)
-  x = np.zeros((size, features.shape[-1]), np.float32)
-  signs, real = np.ones(size, np.float32), np.arange(size) < num
-  x[:num], signs[:num] = np.asarray(features[video, row]), np.asarray(y)[video, row]
-  params, info = svm.fit(x, signs, real, c=c, loss=loss, tol=tol, init=start,
-                         max_iters=max_iters, is_wide=True)
+  video, row = (np.pad(index, (0, size - num)) for index in np.nonzero(np.asarray(labeled)))
+  signs = np.asarray(y)[video, row]
+  params, info = svm.fit(take_rows(features, video, row), signs, np.arange(size) < num, c=c,
+                         loss=loss, tol=tol, init=start, max_iters=max_iters, is_wide=True)
   values = margins(features, exists, _theta(params))
   return params, info, memory._replace(params=params, decisions=values)
 

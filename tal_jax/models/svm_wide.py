@@ -79,7 +79,7 @@ def solve(rows: Rows, theta: chex.Array, *, c, loss: str, tol, max_iters) -> svm
   if rows.x.shape[1] > _LARGEST_RESCUE:
     return state
   return jax.lax.cond(
-      svm_solver.unfinished(state._replace(stalled=0 * state.stalled), max_iters)[0],
+      ~state.done[0] & (state.num_iters[0] <= max_iters),
       lambda: _rescued(rows, state, c, loss, tol, max_iters), lambda: state)
 
 
@@ -92,11 +92,11 @@ def _loop(rows: Rows, kernel, start, beta, c, loss, tol, max_iters) -> svm_solve
     u = 1.0 - forward(rows, state.theta)
     alpha = dual_point(real, u, state.multipliers, state.sigma, c, loss)
     certified = svm_solver.certify(real, state, u, alpha, backward(rows, alpha), c, loss, tol)
-    going = svm_solver.unfinished(state, max_iters)
-    state = jax.tree.map(functools.partial(svm_solver.where, going), certified, state)
+    was_going = svm_solver.unfinished(state, max_iters)
+    state = jax.tree.map(functools.partial(svm_solver.where, was_going), certified, state)
     curvature = newton_weights(real, u, state.multipliers, state.sigma, c, loss)
-    going = svm_solver.unfinished(state, max_iters).any()
-    move, newton = _move(kernel, newton, curvature, alpha - beta, going)
+    needs_step = svm_solver.unfinished(state, max_iters).any()
+    move, newton = _move(kernel, newton, curvature, alpha - beta, needs_step)
     step = backward(rows, move)
     state, size = svm_solver.advance(real, state, step, forward(rows, step), c, loss, tol,
                                      max_iters)
@@ -133,7 +133,7 @@ def _newton(kernel, curvature) -> _Newton:
       jnp.eye(root.shape[0]) + root[:, None] * kernel * root))
 
 
-def _move(kernel, newton: _Newton, curvature, missing, going) -> tuple[chex.Array, _Newton]:
+def _move(kernel, newton: _Newton, curvature, missing, needs_step) -> tuple[chex.Array, _Newton]:
   """The Newton step in beta, by conjugate gradients; missing: [1, n] alpha - beta.
 
   A matrix is made and factorised, if the last one will not do, where they need one.
@@ -158,7 +158,7 @@ def _move(kernel, newton: _Newton, curvature, missing, going) -> tuple[chex.Arra
   diagonal = 1.0 + curvature * jnp.diagonal(kernel)
   plain = solve(jnp.zeros_like(rhs), lambda r: r / diagonal)
   enough = ((rhs - hessian(plain))**2).sum() <= _CG_TOL**2 * (rhs**2).sum()
-  z, newton = jax.lax.cond(going & ~enough, factorised, lambda newton: (plain, newton), newton)
+  z, newton = jax.lax.cond(needs_step & ~enough, factorised, lambda newton: (plain, newton), newton)
   return outside + root * z, newton
 
 
