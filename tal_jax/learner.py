@@ -21,6 +21,7 @@ from tal_jax.models import stage_wise, svm
 from tal_jax.models.localizer import Attending, Confidences, FitInfo, Localizer, Params, Picks
 from tal_jax.models.stage_wise_localizer import StageWise
 from tal_jax.pool import VideoPool, take, without_features
+from tal_jax.sizes import bucket
 
 
 class Knowledge(NamedTuple):
@@ -103,10 +104,10 @@ def annotated_pool(state: LearnerState, pool: VideoPool, *,
   """The labelled videos with the oracle's answers as truths, padded to a size of a short series.
 
   Args:
-    num_videos: the padded number; default: `stage_wise.bucket` of the number of labels.
+    num_videos: the padded number; default: `sizes.bucket` of the number of labels.
   """
   count = int(state.labeled.sum())
-  size = num_videos or stage_wise.bucket(count, most=state.labeled.shape[0])
+  size = num_videos or bucket(count, most=state.labeled.shape[0])
   indices = jnp.nonzero(state.labeled, size=size, fill_value=0)[0]
   real = jnp.arange(size) < count
   chosen = take(pool, indices)

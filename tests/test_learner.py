@@ -9,6 +9,7 @@ from tal_jax import learner
 from tal_jax.models import stage_wise
 from tal_jax.pool import take
 from tal_jax.selection import SELECTION
+from tal_jax.sizes import bucket
 from tests import pools
 
 EXACT = learner.simulated_oracle(jax.random.key(9))
@@ -147,11 +148,11 @@ def compilations():
 def test_no_recompilation_from_step_to_step(pool, testing, name, compilations):
   """A step compiles only for a size that no step before had: labels, or the classifier's rows."""
   state, info = learner.start(first(pool, testing, seed=3), pool, num_initial=2, annotate=EXACT)
-  known, compiled = {stage_wise.bucket(info.fit.num_classifier_rows)}, []
+  known, compiled = {bucket(info.fit.num_classifier_rows)}, []
   for i in range(7):
     before = len(compilations)
     state, info = learner.step(state, pool, select=SELECTION[name], annotate=EXACT, batch_size=2)
-    size = stage_wise.bucket(info.fit.num_classifier_rows)
+    size = bucket(info.fit.num_classifier_rows)
     compiled.append(len(compilations) - before)
     if i > 0 and size in known:
       assert compiled[-1] == 0, (i, compiled)

@@ -20,8 +20,8 @@ import numpy as np
 
 from tal_jax import devices
 from tal_jax import rows as rows_lib
-from tal_jax.models.stage_wise import bucket
 from tal_jax.pool import VideoPool
+from tal_jax.sizes import bucket
 
 MULTIPLE = 64  # lengths are multiples of it: few are compiled
 

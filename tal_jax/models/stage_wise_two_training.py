@@ -28,10 +28,10 @@ import numpy as np
 from tal_jax import segments as seg
 from tal_jax.models import classifier, discriminant, platt, second_stage, svm_blocks, svm_pool
 from tal_jax.models import stage_wise_two_scores as scores_lib
-from tal_jax.models.stage_wise import bucket
 from tal_jax.models.stage_wise_two_scores import Memory, Settings, TwoStageParams
 from tal_jax.models.svm import SvmInfo
 from tal_jax.pool import VideoPool, proposal_overlaps, without_features
+from tal_jax.sizes import bucket
 
 _FEW = 64  # labelled videos from which the folds no longer move as labels come
 

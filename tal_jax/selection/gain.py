@@ -24,6 +24,7 @@ from tal_jax.models import stage_wise, svm
 from tal_jax.pool import VideoPool, take
 from tal_jax.selection import held_out as held_out_lib
 from tal_jax.selection.held_out import HeldOut
+from tal_jax.sizes import bucket
 
 _TOLERANCE = 1e-6  # relative duality gap of the retrained models
 
@@ -104,7 +105,7 @@ def all_gains(labeled: VideoPool, pool: VideoPool, indices: np.ndarray, held_out
   What is shared by the candidates of a chunk is computed once per chunk, so large ones pay.
   """
   measured_on = held_out_lib.prepare(held_out, settings)
-  chunk_size = min(chunk_size, stage_wise.bucket(len(indices)))
+  chunk_size = min(chunk_size, bucket(len(indices)))
   parts = []
   for low in range(0, len(indices), chunk_size):
     chunk = np.resize(indices[low:low + chunk_size], chunk_size)  # repeats fill the last chunk

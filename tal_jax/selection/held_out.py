@@ -24,6 +24,7 @@ from tal_jax.models import stage_wise, svm
 from tal_jax.models.svm_problem import PRECISION
 from tal_jax.pool import VideoPool
 from tal_jax.segments import paired_tiou
+from tal_jax.sizes import bucket
 
 _WORD = 32
 
@@ -40,7 +41,7 @@ def prepare(pool: VideoPool, settings: stage_wise.Settings) -> HeldOut:
   """Computes all that does not depend on the model; features take 4 v p d bytes."""
   tious = jnp.asarray(attention_ap.TIOUS, jnp.float32)
   # The number of truths in reach is a shape: one of a short series keeps the programs the same.
-  most = min(stage_wise.bucket(int(_most_in_reach(pool, tious)), smallest=2),
+  most = min(bucket(int(_most_in_reach(pool, tious)), smallest=2),
              pool.truth_mask.shape[1])
   return _prepare(pool, tious, settings, most)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tal_jax import pool as pool_lib
 from tal_jax.models import labeled_rows as lib
 from tal_jax.models.labeled_rows import NONE, Augmentation, LabeledRows
-from tal_jax.models.stage_wise import bucket
+from tal_jax.sizes import bucket
 from tests import row_pools
 
 LENGTH = 64

@@ -44,13 +44,6 @@ def slow_positive(v, p, threshold=0.7):
   return int(POOL.truth_labels[v, best]) if overlaps[best] > threshold else None
 
 
-def test_bucket():
-  assert [stage_wise.bucket(n) for n in (0, 64, 65, 200, 1000)] == [64, 64, 128, 256, 1024]
-  assert stage_wise.bucket(5, smallest=4) == 8
-  assert stage_wise.bucket(100, most=120) == 120 and stage_wise.bucket(60, most=120) == 64
-  assert stage_wise.bucket(130, most=120) == 130  # never too small for what it must hold
-
-
 @pytest.mark.parametrize("threshold", [1.0, 0.5, 0.0])
 @pytest.mark.parametrize("top_k", [4, 40])
 def test_attend_equals_the_slow_loop(threshold, top_k):
