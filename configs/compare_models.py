@@ -16,6 +16,8 @@ from ml_collections import ConfigDict
 from configs import real
 
 VARIANTS = ("default", "quick")
+_UNUSED = ("data", "strategies", "initial_ratio", "budget_ratio", "batch_size", "oracle", "lal",
+           "mcle", "tensorboard")
 
 
 def get_config(variant: str = "default") -> ConfigDict:
@@ -23,6 +25,8 @@ def get_config(variant: str = "default") -> ConfigDict:
     raise ValueError(f"configs/compare_models.py has no variant {variant!r}: there are "
                      f"{', '.join(VARIANTS)}")
   config = real.get_config("hapt")  # the models' settings
+  for name in _UNUSED:  # a set's own, or of a learning curve
+    del config[name]
   config.name = f"compare_models:{variant}"
   config.sets = tuple(real.SETS)  # configs/real.py
   # "frames:linear" is frames with frames.context=linear, and so on.

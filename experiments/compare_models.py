@@ -14,6 +14,7 @@ The same command goes on where a killed run stopped. What it writes:
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import time
 from collections.abc import Sequence
@@ -25,18 +26,16 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from configs import real
-from experiments import cli, compare_models_report, context, evaluate, localizers
+from experiments import cli, compare_models_report, context, evaluate, localizers, value_ranges
 from experiments.reporter import Reporter
 from experiments.workdir import append_row, check_same, read_rows, write_json, write_text
 from tal_jax import learner
-from tal_jax.data import annotations as annotations_lib
-from tal_jax.data.annotations import write_annotations
+from tal_jax.data.annotations import ONE_SUBSET, in_one_subset, write_annotations
 from tal_jax.data.predictions import write_predictions
 from tal_jax.data.types import DataError, Dataset
 from tal_jax.metrics.detections import to_predictions
 
 _FEWEST = 2  # labelled clips
-_SUBSET = "testing"
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]:
@@ -78,13 +77,16 @@ def _check(config: ConfigDict, sets: Sequence[str], models: Sequence[str]) -> No
   unknown = [name for name in sets if name not in real.SETS]
   if unknown:
     raise DataError(f"sets: there is no {unknown[0]!r} in configs/real.py: {', '.join(real.SETS)}")
-  for name, good, wanted in (
+  for name in ("sets", "models", "shares"):
+    values = cli.names(config[name]) if name != "shares" else config[name]
+    twice = sorted({value for value in values if list(values).count(value) > 1})
+    if twice:
+      raise DataError(f"{name}: {twice[0]!r} is given twice")
+  value_ranges.check(config, (
       ("sets", len(sets) > 0, "at least one"), ("models", len(models) > 0, "at least one"),
       ("shares", len(config.shares) > 0 and all(0 < share <= 1 for share in config.shares),
        "at least one, each in (0, 1]"),
-      ("seeds", config.seeds >= 1, "at least 1")):
-    if not good:
-      raise DataError(f"{name} = {config[name]!r}: it must be {wanted}")
+      ("seeds", config.seeds >= 1, "at least 1")))
 
 
 def _with_model(config: ConfigDict, model: str) -> ConfigDict:
@@ -105,7 +107,7 @@ def _read(folder: pathlib.Path, config: ConfigDict) -> dict[tuple, dict[str, Any
   file, path = folder / "config.json", folder / "cells.jsonl"
   # What is computed in a cell does not depend on which others are.
   own = {name: value for name, value in json.loads(json.dumps(config.to_dict())).items()
-         if name not in ("name", "sets", "models", "shares", "seeds", "data", "strategies")}
+         if name not in ("name", "sets", "models", "shares", "seeds")}
   if file.exists() and path.exists():
     check_same(file, own)
   write_json(file, own)
@@ -115,8 +117,8 @@ def _read(folder: pathlib.Path, config: ConfigDict) -> dict[tuple, dict[str, Any
 
 
 def _load(config: ConfigDict, settings, name: str, split: int, report: Reporter) -> Dataset:
-  options = config.copy_and_resolve_references()
-  options.data = real.get_config(name).data
+  options = real.get_config(name)
+  options.encoder = config.encoder
   reads = tuple(dict.fromkeys(
       what for each in settings for what in localizers.make(each).reads))
   return context.load_data(options, split, report, reads=reads)
@@ -144,21 +146,18 @@ def _cell(config: ConfigDict, data: Dataset, cell: tuple, folder: pathlib.Path) 
   truth, written = stem.with_name(f"{stem.name}_truth.json"), stem.with_name(
       f"{stem.name}_{model.replace(':', '_')}_{share:g}.json")
   if not truth.exists():
-    write_annotations(truth, _of_one_subset(data))
+    part = truth.with_name(truth.name + ".part")
+    write_annotations(part, in_one_subset(data.testing_annotations, ONE_SUBSET))
+    os.replace(part, truth)
   write_predictions(written, predictions, data.ids.testing, data.classes)
   result = {"average_mAP": 0.0, "mAP": [0.0]}
   asked = {label for video in data.testing_annotations.videos.values() for label in video.labels}
   if asked & {data.classes[i] for i in np.unique(predictions.label)}:  # else nothing can be found
-    result = evaluate.run(str(truth), str(written), _SUBSET)
+    result = evaluate.run(str(truth), str(written), ONE_SUBSET)
   return {"set": name, "split": split, "model": model, "share": share, "labeled": len(chosen),
           "videos": total, "map": result["average_mAP"], "map_at_50": result["mAP"][0],
           "fit_seconds": round(trained - begin, 2), "detect_seconds": round(scored - trained, 2),
           "info": info.metrics}
-
-
-def _of_one_subset(data: Dataset):
-  return annotations_lib.from_videos(
-      video._replace(subset=_SUBSET) for video in data.testing_annotations.videos.values())
 
 
 def main() -> None:

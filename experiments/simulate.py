@@ -11,21 +11,30 @@ import json
 import math
 import pathlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context, distributed, plots, summary, tensorboard
+from experiments import (
+  cli,
+  context,
+  distributed,
+  learner_checks,
+  plots,
+  summary,
+  tensorboard,
+)
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir, write_json
 from tal_jax import devices, learner
 from tal_jax.checkpoints import Checkpoints
-from tal_jax.data.annotations import write_annotations
+from tal_jax.data.annotations import in_one_subset, write_annotations
 from tal_jax.data.predictions import write_predictions
 from tal_jax.data.types import DataError
 from tal_jax.metrics.detections import to_predictions
-from tal_jax.models import localizer
+from tal_jax.pool import PROPOSALS
 from tal_jax.selection import SELECTION
 
 
@@ -72,27 +81,53 @@ def _run_seed(shared: context.Context, directory: Workdir, report: Reporter) -> 
     write_json(directory.path / "data.json", {"name": data.name, "caption": data.caption,
                                               "classes": list(data.classes)})
     if shared.seed == 0:
-      write_annotations(directory.path / "ground_truth.json", data.testing_annotations)
+      write_annotations(directory.path / "ground_truth.json",
+                        in_one_subset(data.testing_annotations))
   total = len(data.ids.selection)
   num_initial = max(1, round(config.initial_ratio * total))
   budget = max(num_initial, round(config.budget_ratio * total))
   steps = 1 + math.ceil((budget - num_initial) / config.batch_size)
   # The seeds to come may have a few videos more or fewer.
   report.expect_more((config.seeds - shared.seed) * len(config.strategies) * steps)
-  start = learner.start(shared.first, data.selection, num_initial=num_initial,
-                        annotate=shared.annotate)
-  full_map = shared.full_training(start[0])
+  start = _start(shared, num_initial)
+  full_map, lines = shared.full_training()
+  for line in lines:
+    report.say(f"seed {shared.seed}, all labels: {line}")
   if not full_map > 0:
     raise DataError(
         f"seed {shared.seed}: the model trained on every video has an mAP of 0 on Testing: there "
-        "is no learning curve to measure. Are the proposals good enough (experiments.evaluate), "
-        "and do Selection and Testing share classes?")
+        f"is no learning curve to measure. {_why_zero(shared)}")
   for name in config.strategies:
     _run_strategy(name, shared, start, full_map, budget, directory, report)
 
 
-def _run_strategy(name: str, shared: context.Context,
-                  start: tuple[learner.LearnerState, learner.StepInfo], full_map: float,
+class _Start(NamedTuple):
+  """The training on the first labels, which all strategies share."""
+
+  state: learner.LearnerState
+  info: learner.StepInfo
+  seconds: float
+
+
+def _start(shared: context.Context, num_initial: int) -> _Start:
+  begin = time.perf_counter()
+  state, info = learner.start(shared.first, shared.data.selection, num_initial=num_initial,
+                              annotate=shared.annotate)
+  jax.block_until_ready(state.model)
+  shared.check_training(state, info, when=f"seed {shared.seed}, {num_initial} labels")
+  return _Start(state, info, time.perf_counter() - begin)
+
+
+def _why_zero(shared: context.Context) -> str:
+  """What may be wrong where even the model with all labels finds nothing."""
+  if PROPOSALS in shared.localizer.reads:
+    return ("Are the proposals good enough (experiments.check_data tells their recall), and do the "
+            "features show the actions?")
+  return ("Do the features' rows stand at the right times (data.fps, stride and window), and do "
+          "they show the actions? More steps or a higher learning rate may help, too")
+
+
+def _run_strategy(name: str, shared: context.Context, start: _Start, full_map: float,
                   budget: int, directory: Workdir, report: Reporter) -> None:
   """One learning curve, from its last good checkpoint on."""
   rows = directory.rows(name, shared.seed)
@@ -115,14 +150,17 @@ def _run_strategy(name: str, shared: context.Context,
   while state is None or int(state.labeled.sum()) < budget:
     begin = time.perf_counter()
     if state is None:
-      state, info = start
+      state, info = start.state, start.info
+      begin -= start.seconds
     else:
       left = budget - int(state.labeled.sum())
       state, info = learner.step(
           state, pool, select=SELECTION[name], annotate=shared.annotate,
           batch_size=min(shared.config.batch_size, left))
-    if said := localizer.statement(info.fit):
-      report.say(f"{name}, seed {shared.seed}, {int(state.labeled.sum())} labels: {said}")
+    when = f"{name}, seed {shared.seed}, {int(state.labeled.sum())} labels"
+    shared.check_training(state, info, when=when)
+    for line in learner_checks.remarks(state, info):
+      report.say(f"{when}: {line}")
     result, attention_ap, detections = shared.evaluate(state.model)
     seconds = time.perf_counter() - begin
     num_labeled = int(state.labeled.sum())

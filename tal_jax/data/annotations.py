@@ -28,6 +28,7 @@ from tal_jax.data.option_names import advice
 from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 
 ANNOTATION_FIELDS = "annotation_fields"
+ONE_SUBSET = "testing"  # of videos of several subsets that are measured together
 IGNORED = "ignored_segments"  # in `extra`: [[start, end], ...] that count neither way
 _FRAME_SEGMENT_FIELDS = ("segment(frames)", "segment_frame", "segment_frames")
 _FRAME_COUNT_FIELDS = ("frame", "duration_frame", "num_frames", "frames")
@@ -133,6 +134,19 @@ def from_videos(videos: Iterable[VideoAnnotation]) -> Annotations:
   """Annotations of the given videos, in that order; `classes` are those that occur in them."""
   videos = {video.video_id: video for video in videos}
   return Annotations(videos, tuple(sorted({x for video in videos.values() for x in video.labels})))
+
+
+def in_one_subset(annotations: Annotations, subset: str = "") -> Annotations:
+  """The same videos in one subset, so that one name stands for all of them in an evaluation.
+
+  Args:
+    annotations: of the videos that are measured together.
+    subset: its name. Default: the one that they have; ONE_SUBSET where they have several, as in a
+      split that was drawn.
+  """
+  names = {video.subset for video in annotations.videos.values()}
+  subset = subset or (names.pop() if len(names) == 1 else ONE_SUBSET)
+  return from_videos(video._replace(subset=subset) for video in annotations.videos.values())
 
 
 def select(annotations: Annotations, ids: Iterable[str]) -> Annotations:

@@ -100,3 +100,16 @@ def test_frame_segments():
                                 [[30, 60.5], [np.nan, np.nan]])
   assert lib.frame_segments(video()) is None
   assert lib.frame_segments(video(annotation_fields=[{"x": 1}, {"segment_frame": [1]}])) is None
+
+
+@pytest.mark.parametrize(("subsets", "name", "expected"), [
+    (("validation", "validation"), "", "validation"),
+    (("training", "validation"), "", "testing"),
+    (("training", "training"), "testing", "testing"),
+])
+def test_one_subset(subsets, name, expected):
+  videos = [VideoAnnotation(f"v{i}", subset, 9.0, np.array([[1.0, 2.0]]), ("run",), {"url": "x"})
+            for i, subset in enumerate(subsets)]
+  found = lib.in_one_subset(lib.from_videos(videos), name)
+  assert [video.subset for video in found.videos.values()] == [expected] * 2
+  assert found.videos["v1"]._replace(subset="") == videos[1]._replace(subset="")

@@ -318,3 +318,22 @@ def test_the_binary(tmp_path, data):
                           capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert f"error: {wanted}" in done.stderr or f"/{wanted}" in done.stderr
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"sets": ("toy", "toy")}, "sets: 'toy' is given twice"),
+    ({"models": ("point", "frames", "point")}, "models: 'point' is given twice"),
+    ({"shares": (0.5, 1.0, 0.5)}, "shares: 0.5 is given twice"),
+])
+def test_nothing_counts_twice(changes, message, monkeypatch, tmp_path):
+  monkeypatch.setitem(real.SETS, "toy", real.SETS["hapt"])
+  config = config_file.get_config()
+  config.update(changes)
+  with pytest.raises(DataError, match=message):
+    compare_models.run(config, tmp_path)
+
+
+def test_settings_without_effect_are_unknown():
+  config = config_file.get_config()
+  for name in ("data", "strategies", "oracle", "batch_size"):
+    assert name not in config
