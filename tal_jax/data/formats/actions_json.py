@@ -15,29 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from tal_jax.data.annotations import from_videos, subset_of_file
+from tal_jax.data.annotations import subset_of_file
+from tal_jax.data.formats.annotation_json import read_by_id
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import Members, as_dict, load_json, members, plain
+from tal_jax.data.json_file import plain
 from tal_jax.data.numbers import number
-from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+from tal_jax.data.types import Annotations, StructuralFault, VideoAnnotation
 
 
 def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
   """Annotations and what could not be read; DataError for another JSON."""
-  content = members(load_json(path))
-  if content is None:
-    raise DataError(f"{path} is no object {{id: {{subset, duration, actions}}}}")
-  videos: dict[str, VideoAnnotation] = {}
-  faults: list[StructuralFault] = []
-  for video_id, value in content:
-    entry = as_dict(value)
-    if video_id in videos:
-      faults.append(StructuralFault(video_id, "duplicate id"))
-    if not isinstance(value, Members) or not isinstance(entry.get("actions"), list):
-      faults.append(StructuralFault(video_id, "is no object with a list 'actions'"))
-      continue
-    videos[video_id] = _video(video_id, entry, subset_of_file(path), faults)
-  return from_videos(videos.values()), faults
+  default = subset_of_file(path)
+  return read_by_id(path, "actions", "{subset, duration, actions}",
+                    lambda video_id, entry, faults: _video(video_id, entry, default, faults))
 
 
 def _video(video_id: str, entry: dict[str, Any], subset: str,

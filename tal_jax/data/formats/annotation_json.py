@@ -25,7 +25,7 @@ import numpy as np
 
 from tal_jax.data.annotations import ANNOTATION_FIELDS, frame_rate, from_videos
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import as_dict, load_json, members, plain, seen
+from tal_jax.data.json_file import Members, as_dict, load_json, members, plain, seen
 from tal_jax.data.numbers import number
 from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 
@@ -48,6 +48,36 @@ def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:
     video = _video(video_id, as_dict(entry), faults)
     if video is not None:
       videos[video_id] = video
+  return from_videos(videos.values()), faults
+
+
+def read_by_id(path: pathlib.Path, field: str, of: str,
+               video: Callable[[str, dict[str, Any], list[StructuralFault]], VideoAnnotation]
+               ) -> tuple[Annotations, list[StructuralFault]]:
+  """Annotations of a JSON that has an object per video id, and what could not be read.
+
+  Args:
+    path: the file.
+    field: the list of truths that each video has.
+    of: what an object holds, for the message of another JSON.
+    video: from an id and its object; adds its faults to the list.
+
+  Raises:
+    DataError: another JSON.
+  """
+  content = members(load_json(path))
+  if content is None:
+    raise DataError(f"{path} is no object {{id: {of}}}")
+  videos: dict[str, VideoAnnotation] = {}
+  faults: list[StructuralFault] = []
+  for video_id, value in content:
+    entry = as_dict(value)
+    if video_id in videos:
+      faults.append(StructuralFault(video_id, "duplicate id"))
+    if not isinstance(value, Members) or not isinstance(entry.get(field), list):
+      faults.append(StructuralFault(video_id, f"is no object with a list {field!r}"))
+      continue
+    videos[video_id] = video(video_id, entry, faults)
   return from_videos(videos.values()), faults
 
 

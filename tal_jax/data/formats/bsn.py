@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from tal_jax.data.annotations import find_id, from_videos, subset_of_file
-from tal_jax.data.formats.annotation_json import truth_of
+from tal_jax.data.annotations import find_id, subset_of_file
+from tal_jax.data.formats.annotation_json import read_by_id, truth_of
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import Members, as_dict, load_json, members
+from tal_jax.data.json_file import as_dict
 from tal_jax.data.numbers import number
 from tal_jax.data.table import read_table
 from tal_jax.data.text_file import read_head
-from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+from tal_jax.data.types import Annotations, StructuralFault, VideoAnnotation
 
 _FRAMES = ("duration_frame", "feature_frame")
 
@@ -32,22 +32,13 @@ _FRAMES = ("duration_frame", "feature_frame")
 def read(path: pathlib.Path, *,
          video_info: str = "") -> tuple[Annotations, list[StructuralFault]]:
   """Annotations and what could not be read; DataError for another JSON."""
-  content = members(load_json(path))
-  if content is None:
-    raise DataError(f"{path} is no object {{id: {{duration_second, annotations}}}}")
   subsets, default = _subsets(video_info), subset_of_file(path)
-  videos: dict[str, VideoAnnotation] = {}
-  faults: list[StructuralFault] = []
-  for video_id, value in content:
-    entry = as_dict(value)
-    if video_id in videos:
-      faults.append(StructuralFault(video_id, "duplicate id"))
-    if not isinstance(value, Members) or not isinstance(entry.get("annotations"), list):
-      faults.append(StructuralFault(video_id, "is no object with a list 'annotations'"))
-      continue
+
+  def video(video_id, entry, faults):
     name = find_id(video_id, subsets)
-    videos[video_id] = _video(video_id, default if name is None else subsets[name], entry, faults)
-  return from_videos(videos.values()), faults
+    return _video(video_id, default if name is None else subsets[name], entry, faults)
+
+  return read_by_id(path, "annotations", "{duration_second, annotations}", video)
 
 
 def _video(video_id: str, subset: str, entry: dict[str, Any],
