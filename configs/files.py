@@ -16,9 +16,19 @@ anything runs; the report names every fault by file and video. Minutes and memor
 data: the features of all proposals are held in memory, 4 bytes a number (2 with
 `data.dtype=float16`).
 
-Without `data.proposals` sliding windows are drawn. `data.split.kind` is "class" (the paper's,
-Sec. 4.1: needs many classes), "subject" (needs a field `subject` in the annotations) or "list" (a
-JSON file of ids, `data.split.path`).
+Without `data.proposals` sliding windows are drawn. The variant is the kind of the split:
+
+| variant | Knowledge-Source | Selection and Testing |
+|---|---|---|
+| `class` | some of the classes (the paper, Sec. 4.1): needs many | the others, by subset |
+| `subject` | some subjects (people, cameras): the field `data.split.key` | the rest, by subset |
+| `drawn_subjects` | none | Testing is the subjects of a share, drawn for each seed |
+| `subsets` | none | by subset |
+| `list` | of a JSON file of ids, `data.split.path`; may be empty | of the file |
+
+    --config=configs/files.py:drawn_subjects --config.data.split.key=person
+
+Without Knowledge-Source all strategies run but `mcle` and `lal`.
 """
 
 from ml_collections import ConfigDict
@@ -46,13 +56,17 @@ def get_config(split: str = "class") -> ConfigDict:
   data.no_class = ""  # labels that are no class, THUMOS14's Ambiguous say: left out
   data.proposals = ""  # ActivityNet JSON, BMN, SSN or DAPs; "" draws sliding windows
   data.proposals_format = "auto"
-  data.num_proposals = 0  # keep this many of the file per video, the best; 0 means all
+  # The most proposals of a video: of a file the best, of windows the longest lengths; 0: all.
+  data.num_proposals = 0
   data.windows = ConfigDict({"shortest": 2.0, "longest": 0.0, "ratio": 1.4, "overlap": 0.75})
   data.allow_missing = False  # True: a video without features leaves the split, with a warning
   subsets = {"knowledge_subset": "training", "selection_subset": "training",
              "testing_subset": "validation"}  # spelled as in the annotations
+  cold = {name: value for name, value in subsets.items() if name != "knowledge_subset"}
   splits = {"class": {"num_knowledge_classes": 50, **subsets},
-            "subject": {"num_knowledge_subjects": 5, **subsets}, "list": {"path": ""}}
+            "subject": {"num_knowledge_subjects": 5, "key": "subject", **subsets},
+            "drawn_subjects": {"testing_share": 0.3, "key": "subject"}, "subsets": cold,
+            "list": {"path": ""}}
   if split not in splits:
     raise ValueError(f"configs/files.py has no variant {split!r}: there are {', '.join(splits)}")
   data.split = ConfigDict({"kind": split, **splits[split]})

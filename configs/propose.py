@@ -50,7 +50,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.daps.num_anchors, config.daps.width, config.daps.epochs = 16, 8, 2
     config.daps.random_windows, config.daps.batch_size = 2, 64
     config.tag.max_rows = 1000
-    config.points.width, config.points.steps = 16, 50
+    config.points.width, config.points.members, config.points.steps = 16, 1, 50
   return config
 
 
@@ -93,6 +93,7 @@ def _defaults() -> ConfigDict:
   config.points = ConfigDict()  # the point detector with one class
   config.points.context = "conv"  # or "maxpool", "transformer"
   config.points.width = 64
+  config.points.members = 3  # networks whose outputs are averaged; as many times the seconds
   config.points.steps = 800
   config.points.batch_size = 8
   config.points.learning_rate = 2e-3

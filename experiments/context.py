@@ -17,7 +17,15 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from experiments import cli, localizers, tensorboard
+from experiments import (
+  cli,
+  learner_checks,
+  localizers,
+  pool_storage,
+  tensorboard,
+  unused_settings,
+  value_ranges,
+)
 from experiments.reporter import Reporter
 from tal_jax import devices, learner
 from tal_jax.data import sources
@@ -30,6 +38,7 @@ from tal_jax.models import stage_wise, svm
 from tal_jax.models.localizer import Detections, Localizer, Params
 from tal_jax.pool import PROPOSALS, ROWS, VideoPool, pad
 from tal_jax.selection import NEEDS, SELECTION, lal, lal_regression, lal_training, prior
+from tal_jax.sizes import bucket
 
 # Independent random streams of one seed.
 _LEARNER, _ORACLE, _PRIOR, _LAL = range(4)
@@ -65,10 +74,7 @@ def checked(config: ConfigDict) -> ConfigDict:
             ("oracle.noise_sigma", config.oracle.noise_sigma >= 0, "not negative"),
             ("mcle.prior", config.mcle.prior in prior.PRIORS, f"one of {prior.PRIORS}"),
             ("mcle.precision", 0 <= config.mcle.precision <= 1, "in [0, 1]"))
-  for name, good, wanted in ranges:
-    if not good:
-      value = functools.reduce(getattr, name.split("."), config)
-      raise DataError(f"{name} = {value!r}: it must be {wanted}")
+  value_ranges.check(config, ranges)
   localizers.make(config)
   localizers.check_strategies(config, config.strategies)
   if config.tensorboard:
@@ -98,18 +104,28 @@ class Context:
     detections = devices.to_host(detections)
     return mean_ap(self.truth, detections), float(ap), detections
 
-  def full_training(self, begun: learner.LearnerState) -> float:
-    """mAP of the model trained on every video of Selection with its true labels.
+  def full_training(self) -> tuple[float, list[str]]:
+    """mAP of the model trained, from nothing, on every video of Selection with its true labels.
 
-    Args:
-      begun: trained on the first labels: where the training starts, which saves time and changes
-        the result within the tolerances only.
+    A model may depend on where its training started, so that of the first labels is not taken.
+
+    Returns:
+      The mAP, and what is to be told of the training, a line each.
+
+    Raises:
+      DataError: the training ended in numbers that are not finite.
     """
-    pool = self.data.selection
-    state, _ = learner.start(
-        begun, pool, num_initial=len(self.data.ids.selection),
+    state, info = learner.start(
+        self.first, self.data.selection, num_initial=len(self.data.ids.selection),
         annotate=learner.simulated_oracle(jax.random.key(0)))
-    return self.evaluate(state.model)[0].average_map
+    self.check_training(state, info, when=f"seed {self.seed}, all labels")
+    return self.evaluate(state.model)[0].average_map, learner_checks.remarks(state, info.fit)
+
+  def check_training(self, state: learner.LearnerState, info: learner.StepInfo, *, when: str,
+                     after: str = "") -> None:
+    """See `learner_checks.check_training`."""
+    learner_checks.check_training(self.config, self.config.model, state.model, info.fit, self.data,
+                                  when=when, after=after)
 
 
 _attention_ap = jax.jit(attention_ap)
@@ -117,15 +133,16 @@ _attention_ap = jax.jit(attention_ap)
 
 def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter) -> Context:
   """Loads one seed's data and bootstraps what its selection functions need to know."""
-  data = load_data(config, seed, report)
+  if seed == 0 and (line := unused_settings.line(config)):
+    report.say(line)
+  data = load_data(config, seed, report, folder=workdir)
   localizer = localizers.make(config)
   settings = localizers.stage_wise_settings(config)
   keys = jax.random.split(jax.random.key(config.data.seed + seed), 4)
   needs = {NEEDS[name] for name in config.strategies if name in NEEDS}
-  learnt = [name for name in config.strategies if NEEDS.get(name) in ("prior", "lal")]
-  if learnt and not data.ids.knowledge_source:
-    raise DataError(f"{', '.join(learnt)} learn from Knowledge-Source, of which this split has no "
-                    "video: take another data.split, or other strategies")
+  learner_checks.check_knowledge_source(config, data, [
+      name for name in config.strategies if NEEDS.get(name) == "prior"
+      or (NEEDS.get(name) == "lal" and not config.lal.artifact)])
   zero_shot = _prior(config, data, settings, keys[_PRIOR]) if "prior" in needs else None
   knowledge = learner.Knowledge(
       prior=zero_shot,
@@ -145,24 +162,35 @@ def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter
 
 
 def load_data(config: ConfigDict, seed: int, report: Reporter, *,
-              reads: tuple[str, ...] | None = None) -> Dataset:
+              reads: tuple[str, ...] | None = None,
+              learnt: tuple[str, ...] = ("selection", "testing"),
+              folder: pathlib.Path | None = None) -> Dataset:
   """The data set of one seed, its pools on the devices unless they are memory-mapped files.
 
   Args:
     reads: what the pools must have; default: what the config's model reads.
+    learnt: the sets that must have instances, see `learner_checks.check_truths`.
+    folder: for the files of pools that the memory has no room for; None: they are refused.
+
+  Raises:
+    DataError: whatever is wrong with the data or the settings.
   """
   options = config.data.to_dict()
+  # Each process writes its own: a folder may be shared, or not.
+  process = f"_process_{jax.process_index()}" if jax.process_count() > 1 else ""
+  own = f"seed_{options['seed'] + seed}{process}"
   if options["storage"]:
-    # Each process writes its own: a folder may be shared, or not.
-    process = f"_process_{jax.process_index()}" if jax.process_count() > 1 else ""
-    options["storage"] = str(
-        pathlib.Path(options["storage"]) / f"seed_{options['seed'] + seed}{process}")
+    options["storage"] = str(pathlib.Path(options["storage"]) / own)
   reads = reads or localizers.make(config).reads
-  data = sources.load(options, seed=seed, encoder=config.encoder, reads=reads,
-                      progress=functools.partial(report.working, "loading videos"))
+  data = pool_storage.load(
+      lambda options: sources.load(
+          options, seed=seed, encoder=config.encoder, reads=reads,
+          progress=functools.partial(report.working, "loading videos")),
+      options, folder and folder / pool_storage.FOLDER / own, report)
   report.say(f"seed {seed}: {data.name}: {data.knowledge_source.num_videos} Knowledge-Source, "
              f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
              f"{len(data.classes)} classes, {describe(data.selection, reads)}. {data.caption}")
+  learner_checks.check_truths(data, learnt)
   return place(data)
 
 
@@ -187,8 +215,7 @@ def place(data: Dataset) -> Dataset:
       continue
     stays = name == "knowledge_source" or isinstance(pool.features, np.memmap)
     put = _to_device if stays else devices.place
-    placed = pad(put(pool), num_truths=stage_wise.bucket(
-        pool.truths.shape[1], smallest=16))
+    placed = pad(put(pool), num_truths=bucket(pool.truths.shape[1], smallest=16))
     data = data._replace(**{name: placed})  # one after the other: the host's copy goes
   return data
 

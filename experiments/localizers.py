@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from experiments import value_ranges
 from tal_jax.data.types import DataError
 from tal_jax.models import frames, row_training, stage_wise, stage_wise_two
 from tal_jax.models.auto import Auto
@@ -15,6 +16,7 @@ from tal_jax.models.svm_problem import LOSSES
 from tal_jax.selection import READS_ATTENTION
 
 MODELS = ("paper", "stage_wise", "frames", "point", "auto")
+ATTENDING = ("paper", "stage_wise")  # the models with an attention
 CONTEXTS = network.CONTEXTS  # of the point detector
 _CANDIDATES = ("point", "frames", "stage_wise")  # of auto; the first is taken with few labels
 
@@ -30,14 +32,22 @@ def make(config: ConfigDict) -> Localizer:
   return _MAKERS[config.model](config)
 
 
-def check_strategies(config: ConfigDict, strategies: tuple[str, ...]) -> None:
-  """DataError for a strategy that reads an attention which the model has not."""
+def check_strategies(config: ConfigDict, strategies: tuple[str, ...], *,
+                     instead: str = ", or choose other strategies") -> None:
+  """DataError for a strategy that reads an attention which the model does not have.
+
+  Args:
+    config: names the model.
+    strategies: names of selection functions.
+    instead: what can be done other than to take another model.
+  """
   barred = [name for name in strategies if name in READS_ATTENTION]
-  if barred and config.model not in ("paper", "stage_wise"):
+  if barred and config.model in MODELS and config.model not in ATTENDING:
+    verb = "reads" if len(barred) == 1 else "read"
     raise DataError(
-        f"model = {config.model!r}: {', '.join(barred)} read the attention of a stage-wise model, "
-        "which this one has not: add --config.model=paper or --config.model=stage_wise, or choose "
-        "other strategies")
+        f"model = {config.model!r}: {' and '.join(barred)} {verb} the attention of a stage-wise "
+        "model, which this model does not have: add --config.model=paper or "
+        f"--config.model=stage_wise{instead}")
 
 
 def stage_wise_settings(config: ConfigDict) -> stage_wise.Settings:
@@ -53,12 +63,10 @@ def stage_wise_settings(config: ConfigDict) -> stage_wise.Settings:
 
 def _two_stage(config: ConfigDict) -> TwoStage:
   options = config.stage_wise
-  for name, good, wanted in (
+  value_ranges.check(options, (
       ("num_kept", options.num_kept >= 1, "at least 1"),
       ("folds", options.folds == 0 or options.folds >= 2, "0, or at least 2"),
-      ("exponent", options.exponent > 0, "positive")):
-    if not good:
-      raise DataError(f"stage_wise.{name} = {options[name]!r}: it must be {wanted}")
+      ("exponent", options.exponent > 0, "positive")), section="stage_wise")
   paper = stage_wise_settings(config)
   return TwoStage(stage_wise_two.Settings(
       positive_tiou=paper.positive_tiou, svm_c=paper.svm_c, svm_loss=paper.svm_loss,
@@ -78,7 +86,7 @@ def _frames(config: ConfigDict) -> frames.Frames:
 def check_rows(model: str, options: ConfigDict, contexts: tuple[str, ...]) -> None:
   """DataError for a setting that no network over rows could have."""
   chunk = row_training.CHUNK
-  for name, good, wanted in (
+  value_ranges.check(options, (
       ("context", options.context in contexts, f"one of {', '.join(contexts)}"),
       ("width", options.width >= 4 and options.width % 4 == 0, "a multiple of 4"),
       ("steps", options.steps >= chunk and options.steps % chunk == 0,
@@ -86,9 +94,7 @@ def check_rows(model: str, options: ConfigDict, contexts: tuple[str, ...]) -> No
       ("longest_crop", options.longest_crop >= 64, "at least 64 rows"),
       ("learning_rate", options.learning_rate > 0, "positive"),
       ("batch_size", options.batch_size >= 1, "at least 1"),
-      ("soft_nms_sigma", options.soft_nms_sigma > 0, "positive")):
-    if not good:
-      raise DataError(f"{model}.{name} = {options[name]!r}: it must be {wanted}")
+      ("soft_nms_sigma", options.soft_nms_sigma > 0, "positive")), section=model)
 
 
 def schedule(options: ConfigDict) -> row_training.Schedule:
@@ -99,11 +105,10 @@ def schedule(options: ConfigDict) -> row_training.Schedule:
 def _point(config: ConfigDict) -> detector.Point:
   options, chunk = config.point, row_training.CHUNK
   check_rows("point", options, CONTEXTS)
-  if options.warm_steps < 0 or options.warm_steps % chunk:
-    raise DataError(f"point.warm_steps = {options.warm_steps}: it must be a multiple of {chunk}, "
-                    "or 0")
-  if options.members < 1:
-    raise DataError(f"point.members = {options.members}: it must be at least 1")
+  value_ranges.check(options, (
+      ("warm_steps", options.warm_steps >= 0 and options.warm_steps % chunk == 0,
+       f"a multiple of {chunk}, or 0"),
+      ("members", options.members >= 1, "at least 1")), section="point")
   return detector.Point(detector.Settings(
       context=options.context, width=options.width, members=options.members, steps=options.steps,
       warm_steps=options.warm_steps, longest_crop=options.longest_crop, top_k=config.top_k,

@@ -35,6 +35,7 @@ from experiments import (
   propose_plots,
   propose_points,
   propose_tag,
+  value_ranges,
 )
 from experiments.propose_data import ProposalData
 from experiments.reporter import Reporter
@@ -111,12 +112,7 @@ def checked(config: ConfigDict) -> ConfigDict:
             ("tag.nms_threshold", 0 < config.tag.nms_threshold <= 1, "in (0, 1]"),
             ("tag.max_rows", config.tag.max_rows >= 2, "at least 2"),
             ("tag.svm_c", config.tag.svm_c > 0, "positive"))
-  for name, good, wanted in ranges:
-    if not good:
-      value = config
-      for part in name.split("."):
-        value = value[part]
-      raise DataError(f"{name} = {value!r}: it must be {wanted}")
+  value_ranges.check(config, ranges)
   return config
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
+from experiments import propose_data
 from experiments.propose_data import ProposalData
 from experiments.reporter import Reporter
 from tal_jax.data.assemble import RunningMoments
@@ -66,6 +67,7 @@ def proposer(config: ConfigDict, data: ProposalData, workdir: pathlib.Path,
 def train(config: ConfigDict, data: ProposalData, workdir: pathlib.Path,
           report: Reporter) -> DapsModel:
   """Trains on `data.training`, choosing the epoch on `data.validation`; writes daps.npz."""
+  propose_data.check_truths(data)
   options = config.daps
   settings = daps_training.Settings(**{name: options[name] for name
                                        in daps_training.Settings._fields})
@@ -89,8 +91,11 @@ def train(config: ConfigDict, data: ProposalData, workdir: pathlib.Path,
   while state.epoch < options.epochs:
     state = daps_training.run_epoch(key, state, anchors, training, validation,
                                     batch_size=options.batch_size, settings=settings)
-    _save(file, state, digest)
     loss, validation_loss = state.history[-1]
+    if not np.isfinite(loss):
+      raise DataError(f"DAPs: the loss of epoch {state.epoch} is {loss}: lower "
+                      f"daps.learning_rate, which is {options.learning_rate:g}")
+    _save(file, state, digest)
     report.step(f"DAPs, loss {loss:.4f}, on validation {validation_loss:.4f}")
   model = like._replace(params=daps_training.final_params(state, settings), anchors=anchors)
   write_model(workdir / "daps.npz", model)

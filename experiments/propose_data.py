@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data import annotations as annotations_lib
+from tal_jax.data import option_faults
 from tal_jax.data.features import open_store, with_time
 from tal_jax.data.sources import SOURCES
 from tal_jax.data.types import Annotations, DataError, FrameFeatures, Split
@@ -68,12 +69,16 @@ def load(options: Mapping[str, Any], *, seed: int, train_sets: tuple[str, ...],
       return _unsplit(**options)
     raw = SOURCES[name](seed=seed, **options)
   except TypeError as error:
-    if "argument" not in str(error):
+    fault = option_faults.of_source(name, error)
+    if fault is None:
       raise
-    raise DataError(f"data (source {name!r}): {error}. Compare the fields of config.data with "
-                    "those of a shipped config.") from error
+    raise DataError(fault) from error
   sets = raw.split._asdict()
   ids = np.array([i for s in train_sets for i in sets[s]])
+  if not len(ids):
+    raise DataError(f"train_sets = {tuple(train_sets)}: this split has no video there: add "
+                    "--config.train_sets=selection, if its labels may be used, or take another "
+                    "data.split")
   num = max(1, round(validation_share * len(ids)))
   if num >= len(ids):
     raise DataError(f"{len(ids)} video(s) to train on are too few to keep {num} for validation")
@@ -81,6 +86,14 @@ def load(options: Mapping[str, Any], *, seed: int, train_sets: tuple[str, ...],
   others = [i for s in Split._fields[:2] if s not in train_sets for i in sets[s]]
   return ProposalData(raw.annotations, raw.features, tuple(ids[~chosen].tolist()),
                       tuple(ids[chosen].tolist()), raw.split.testing, tuple(others), raw.caption)
+
+
+def check_truths(data: ProposalData) -> None:
+  """DataError where no training video has an instance to learn from."""
+  if not any(len(data.annotations.videos[i].segments) for i in data.training):
+    raise DataError(f"none of the {len(data.training)} training videos has an instance in the "
+                    "annotations, so there is nothing to learn: take other train_sets, or "
+                    "--config.method=sliding_windows, which learns nothing")
 
 
 def _unsplit(*, annotations: str, features: str, fps: float = 0.0, stride: float = 0.0,

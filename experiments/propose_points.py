@@ -8,12 +8,13 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import localizers
+from experiments import learner_checks, localizers, propose_data, value_ranges
 from experiments.propose_data import ProposalData
 from experiments.reporter import Reporter
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data import assemble
 from tal_jax.data.types import DataError, RawData, ScoredProposals, Split
+from tal_jax.models.localizer import statement
 from tal_jax.models.point import decoding, detector
 from tal_jax.pool import ROWS
 
@@ -24,9 +25,12 @@ def proposer(config: ConfigDict, data: ProposalData,
              report: Reporter) -> Callable[[str], ScoredProposals]:
   """Trains the detector on the training videos, whatever their classes, and scores all videos."""
   localizers.check_rows("points", config.points, localizers.CONTEXTS)
+  value_ranges.check(config.points, (("members", config.points.members >= 1, "at least 1"),),
+                     section="points")
   if not data.training:
     raise DataError("points learn from videos with truths, and this source has no training set: "
                     "take a source with a split, e.g. configs/propose.py:files")
+  propose_data.check_truths(data)
   one_class = annotations_lib.from_videos(
       video._replace(labels=("action",) * len(video.labels))
       for video in data.annotations.videos.values())
@@ -36,13 +40,18 @@ def proposer(config: ConfigDict, data: ProposalData,
       progress=lambda done, total: report.working("rows of video", done, total))
   num = config.num_proposals
   model = detector.Point(detector.Settings(
-      context=config.points.context, width=config.points.width, steps=config.points.steps,
+      context=config.points.context, width=config.points.width,
+      members=config.points.members, steps=config.points.steps,
       longest_crop=config.points.longest_crop, schedule=localizers.schedule(config.points),
       decoding=decoding.Settings(candidates=3 * num, kept=num, most=num,
                                  sigma=config.points.soft_nms_sigma)))
   key = jax.random.fold_in(jax.random.key(config.seed), _TRAINING)
-  params, _, _ = model.fit(key, pools.selection, np.ones(len(data.training), bool),
-                           start=model.init(pools.selection, 1), memory=None)
+  params, fit, _ = model.fit(key, pools.selection, np.ones(len(data.training), bool),
+                             start=model.init(pools.selection, 1), memory=None)
+  learner_checks.check_training(config, "points", params, fit, pools,
+                                when=f"{len(data.training)} training videos")
+  if line := statement(fit):
+    report.say(line)
   found = model.detect(params, pools.testing)
   index = {video_id: i for i, video_id in enumerate(data.ids)}
 

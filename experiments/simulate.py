@@ -2,7 +2,7 @@
 
     python -m experiments.simulate --config=configs/anet.py [--workdir=DIR] [--config.x.y=...]
 
-The same command goes on where a killed run stopped. What it writes is listed in the README.
+The same command goes on where a killed run stopped. What it writes is listed in docs/running.md.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _run_strategy(name: str, shared: context.Context, start: _Start, full_map: f
           batch_size=min(shared.config.batch_size, left))
     when = f"{name}, seed {shared.seed}, {int(state.labeled.sum())} labels"
     shared.check_training(state, info, when=when)
-    for line in learner_checks.remarks(state, info):
+    for line in learner_checks.remarks(state, info.fit):
       report.say(f"{when}: {line}")
     result, attention_ap, detections = shared.evaluate(state.model)
     seconds = time.perf_counter() - begin

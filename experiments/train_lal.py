@@ -22,7 +22,7 @@ import pathlib
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context, distributed, localizers
+from experiments import cli, context, distributed, learner_checks, localizers
 from experiments.reporter import Reporter
 from tal_jax import devices
 from tal_jax.data.types import DataError
@@ -31,6 +31,7 @@ from tal_jax.selection.lal_regression import Report
 
 def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Report:
   """Generates the episodes, fits the regressor, writes the artifact; returns its quality."""
+  localizers.check_strategies(config, ("lal",), instead="")  # whatever strategies the config has
   config = context.checked(config)
   path = pathlib.Path(output)
   if path.suffix != ".npz":
@@ -38,7 +39,9 @@ def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Rep
   if not 0 <= seed:
     raise DataError(f"--seed={seed}: it must not be negative")
   with Reporter("train_lal", counts_steps=False) as report:
-    data = context.load_data(config, seed, report)
+    data = context.load_data(config, seed, report, learnt=())
+    learner_checks.check_knowledge_source(config, data, ["lal"], instead="")
+    learner_checks.check_truths(data, ["knowledge_source"])
     _, quality = context.train_lal(config, data, localizers.stage_wise_settings(config),
                                    context.lal_key(config, seed), path, report)
   return quality

@@ -47,6 +47,18 @@ def check_subsets(annotations: Annotations, split: Split | None,
   return problems
 
 
+def check_sets(annotations: Annotations, split: Split | None, unlabelled: Collection[str],
+               file: str) -> list[Problem]:
+  """Sets of the split without a truth, but those that need none."""
+  problems = []
+  for name, ids in ({} if split is None else split._asdict()).items():
+    segments = [annotations.videos[video_id].segments for video_id in ids]
+    if ids and name not in unlabelled and not any((x[:, 1] > x[:, 0]).any() for x in segments):
+      problems.append(Problem("set without truths", file, "",
+                              f"{name}: none of its {len(ids)} videos has a truth"))
+  return problems
+
+
 def check_classes(annotations: Annotations, subsets: Collection[str] | None,
                   file: str) -> list[Problem]:
   """Classes without an instance in a subset that has truths (withheld ones are no fault)."""

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
 
-from tal_jax.data import frame_rows
+from tal_jax.data import frame_rows, pool_size
 from tal_jax.data.annotations import select
 from tal_jax.data.moments import RunningMoments
 from tal_jax.data.types import (
@@ -72,6 +72,7 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
     The data set; pools hold NumPy arrays.
 
   Raises:
+    pool_size.TooLarge: pools that the memory has no room for; before any features are stored.
     DataError: an unknown encoder, dtype or normalisation, or a folder that cannot be written.
   """
   if encoder not in ENCODERS:
@@ -101,20 +102,27 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
       step()
       yield rows[:-1].astype(np.float32), rows[-1]
 
-  def build(ids: Sequence[str], names: tuple[str, ...], file: str, fill) -> VideoPool:
-    """Fills a pool's features with what `fill(features [v, p, d], row counts, stream)` stores."""
-    segments = [np.asarray(raw.proposals(i), np.float64).reshape(-1, 2) for i in ids]
+  def build(set_name: str, names: tuple[str, ...], file: str, fill) -> VideoPool:
+    """Fills a pool's features with what `fill(ids, features [v, p, d], stream)` stores."""
+    ids, segments = getattr(raw.split, set_name), drawn[set_name]
     stream = encoded(zip((videos[i] for i in ids), segments, strict=True))
     first = next(stream)
     shape = (len(ids), max(map(len, segments)), len(first[1]))
     pool = _without_features([videos[i] for i in ids], segments, names)._replace(
         features=_allocate(shape, jnp.dtype(dtype), storage and file and
                            pathlib.Path(storage) / file))
-    fill(pool.features, list(map(len, segments)), _chain(first, stream))
+    fill(ids, pool.features, _chain(first, stream))
     return pool
 
   ids = raw.split.selection + raw.split.testing
   classes, knowledge_classes = _classes(raw, ids), _classes(raw, raw.split.knowledge_source)
+  if PROPOSALS in reads:
+    drawn = {part: [np.asarray(raw.proposals(i), np.float64).reshape(-1, 2) for i in members]
+             for part, members in zip(Split._fields, raw.split, strict=True)}
+    dim = _encode(raw, videos[raw.split.selection[0]], np.zeros((0, 2)), encoder).shape[1]
+    pool_size.check({part: pool_size.Set(getattr(raw.split, part), list(map(len, found)))
+                     for part, found in drawn.items()}, dim=dim, storage=storage,
+                    itemsize=jnp.dtype(dtype).itemsize, stored=("selection", "testing"))
   rows = (frame_rows.read(raw, storage=storage, progress=step) if ROWS in reads
           else dict.fromkeys(Split._fields))
   if PROPOSALS not in reads:
@@ -125,25 +133,22 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
     return _dataset(raw, name, pools, rows, classes, knowledge_classes, None)
   # Selection comes first: its statistics normalise the others as they are encoded.
   statistics = RunningMoments()
-  selection_pool = build(raw.split.selection, classes, "selection.bin",
+  selection_pool = build("selection", classes, "selection.bin",
                          lambda *args: _fill_selection(normalize, statistics, *args))
   normalise = _normaliser(normalize, statistics)
   whole_features = {}
 
-  def fill(ids):
-    def store(features, counts, stream):
-      for i, (video_id, (rows, whole)) in enumerate(zip(ids, stream, strict=True)):
-        features[i, :counts[i]] = normalise(rows)
-        if video_id in search:
-          whole_features[video_id] = whole
-    return store
+  def fill(ids, features, stream):
+    for i, (video_id, (rows, whole)) in enumerate(zip(ids, stream, strict=True)):
+      _store(features, i, normalise(rows), video_id)
+      if video_id in search:
+        whole_features[video_id] = whole
 
-  knowledge, testing = raw.split.knowledge_source, raw.split.testing
-  if knowledge:
-    knowledge_pool = build(knowledge, knowledge_classes, "", fill(knowledge))
+  if raw.split.knowledge_source:
+    knowledge_pool = build("knowledge_source", knowledge_classes, "", fill)
   else:
     knowledge_pool = take(selection_pool, np.arange(0))
-  testing_pool = build(testing, classes, "testing.bin", fill(testing))
+  testing_pool = build("testing", classes, "testing.bin", fill)
   rest = [i for i in search if i not in whole_features]
   none = np.zeros((0, 2))
   for i, (_, whole) in zip(rest, encoded((search[i], none) for i in rest), strict=True):
@@ -222,13 +227,24 @@ def _allocate(shape: tuple[int, int, int], dtype, path: pathlib.Path | str) -> n
                     f"{np.prod(shape) * np.dtype(dtype).itemsize >> 20} MiB to spare") from error
 
 
-def _fill_selection(normalize: str, statistics: RunningMoments, features: np.ndarray,
-                    counts: list[int], stream: Iterator) -> None:
+def _store(features: np.ndarray, i: int, rows: np.ndarray, video_id: str) -> None:
+  """Stores a video's features; DataError where the storage type cannot hold them."""
+  kept = features[i, :len(rows)]
+  with np.errstate(over="ignore", invalid="ignore"):
+    kept[:] = rows
+  if not np.isfinite(kept).all():
+    raise DataError(f"{video_id}: the features of its proposals hold NaN or infinite values once "
+                    f"they are stored as {features.dtype}: set data.normalize=standardize or "
+                    "data.dtype=float32, or extract them again")
+
+
+def _fill_selection(normalize: str, statistics: RunningMoments, ids: Sequence[str],
+                    features: np.ndarray, stream: Iterator) -> None:
   """Stores Selection's features, normalised; `statistics` takes in what they were before."""
   if normalize != "standardize":
     normalise = _normaliser(normalize, statistics)
     for i, (rows, _) in enumerate(stream):
-      features[i, :counts[i]] = normalise(rows)
+      _store(features, i, normalise(rows), ids[i])
     return
   held = [rows for _, (rows, _) in zip(range(_FIRST_VIDEOS), stream, strict=False)]
   if features.dtype == np.float32:
@@ -240,14 +256,16 @@ def _fill_selection(normalize: str, statistics: RunningMoments, features: np.nda
     scale = np.asarray(first.scale(), np.float32)
     offset = np.asarray(first.mean, np.float32)
     factor = np.where(scale > 0, scale, np.float32(1.0))
+  counts = []
   for i, rows in enumerate(_chain_all(held, (rows for rows, _ in stream))):
     statistics.add(rows)
-    features[i, :counts[i]] = (rows - offset) * factor
+    _store(features, i, (rows - offset) * factor, ids[i])
+    counts.append(len(rows))
   normalise = _normaliser(normalize, statistics)
 
   def finish(i):
     kept = features[i, :counts[i]].astype(np.float32)
-    features[i, :counts[i]] = normalise(kept / factor + offset)
+    _store(features, i, normalise(kept / factor + offset), ids[i])
 
   collections.deque(_in_threads(finish, range(len(counts))), maxlen=0)
 

@@ -48,8 +48,9 @@ def check_features(annotations: Annotations, store: FeatureStore, used: Sequence
     timed = find_id(video_id, store.grids) is not None
     if not timed:
       problems.append(Problem("no frame rate", file, video_id, ""))
-    if len(shape) != 2 or not shape[0] or not shape[1]:
-      problems.append(Problem("wrong rank", file, video_id, f"shape {shape}"))
+    if len(shape) != 2 or not all(shape):
+      kind = "wrong rank" if len(shape) != 2 else "no columns" if shape[0] else "no rows"
+      problems.append(Problem(kind, file, video_id, f"shape {shape}"))
       continue
     if shape[1] != width:
       hint = "; transposed?" if shape[0] == width else ""

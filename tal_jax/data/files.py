@@ -6,6 +6,7 @@ are those of tal_jax/data/formats; the report says what each path was taken for.
 
 from __future__ import annotations
 
+import inspect as inspect_lib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +20,9 @@ from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.types import Annotations, DataError, RawData, Split
 from tal_jax.data.validation import Report, validate
 
-SPLITS = {"class": splits.by_class, "subject": splits.by_subject,
+SPLITS = {"class": splits.by_class, "subject": splits.by_subject, "subsets": splits.by_subsets,
           "drawn_subjects": splits.by_drawn_subjects, "list": splits.by_list}
+_DRAWN = ("class", "subject", "drawn_subjects")  # those that depend on the seed
 _SUBSET_OPTIONS = ("knowledge_subset", "selection_subset", "testing_subset")
 
 
@@ -68,7 +70,7 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
       their layout say, else the frame rate of each video, stride 1 and window 1.
     feature_key: array name inside .npz files or HDF5 groups.
     proposals: file or folder; None draws sliding windows.
-    num_proposals: keeps this many proposals of the file per video, the best first.
+    num_proposals: the most proposals of a video: the best of the file, or the longest windows.
     windows: arguments of `sliding_windows`, only without `proposals`.
     background, video_info, label: of the annotation formats that have them (Kinetics, EPIC, SSN).
     no_class: labels, or fields of truths, that are no class: their truths are left out.
@@ -109,7 +111,8 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
   if report.unusable:
     sets = splits.checked(Split(*(tuple(i for i in ids if i not in report.unusable)
                                   for ids in sets)), cold=not sets.knowledge_source)
-  draw = proposals_by_video(annotated, read, windows or {}, "data.windows")
+  draw = proposals_by_video(annotated, read, {"most": num_proposals, **(windows or {})},
+                            "data.windows")
   return RawData(annotated, store, draw, sets, search_videos(annotated, sets),
                  caption or ", ".join(map(os.path.basename, files))), report
 
@@ -118,11 +121,32 @@ def split_by(annotated: Annotations, name: str, options: Mapping[str, Any], seed
   """The split of that name with its options; DataError for an unknown name or option."""
   if name not in SPLITS:
     raise DataError(f"data.split.kind = {name!r}; there are {', '.join(sorted(SPLITS))}.")
-  options = dict(options) if name == "list" else {"seed": seed, **options}
+  _check_options(name, options)
+  if name in _DRAWN:
+    options = {"seed": seed, **options}
   try:
     return SPLITS[name](annotated, **options)
   except TypeError as error:
     raise DataError(f"data.split: {error}") from error
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+  """DataError for an option of another kind of split, of none, or one that is not given."""
+  takes = {kind: {key: parameter for key, parameter in inspect_lib.signature(
+      split).parameters.items() if key not in ("annotations", "seed")}
+           for kind, split in SPLITS.items()}
+  missing = [key for key, parameter in takes[name].items()
+             if parameter.default is parameter.empty and key not in options]
+  unknown = [key for key in options if key not in takes[name]]
+  if not unknown and not missing:
+    return
+  faults = [f"needs {' and '.join(missing)}"] if missing else []
+  faults += [f"has no option {' and '.join(unknown)}"] if unknown else []
+  owners = [kind for kind, keys in takes.items() if unknown and set(unknown) <= set(keys)]
+  whose = f" ({' and '.join(unknown)}: an option of {' and '.join(owners)})" if owners else ""
+  raise DataError(f"data.split.kind = {name!r} {' and '.join(faults)}{whose}: its options are "
+                  f"{', '.join(takes[name])}. --config=configs/files.py:{name} has them; on "
+                  "another config write --config.data.split=\"{'kind': '" + name + "', ...}\"")
 
 
 def split_subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
@@ -130,7 +154,7 @@ def split_subsets(name: str, options: Mapping[str, Any]) -> set[str] | None:
   if name not in SPLITS or name in ("list", "drawn_subjects"):
     return None
   defaults = SPLITS[name].__kwdefaults__
-  return {subset for option in _SUBSET_OPTIONS
+  return {subset for option in _SUBSET_OPTIONS if option in defaults
           for subset in splits.names(options.get(option, defaults[option]))}
 
 

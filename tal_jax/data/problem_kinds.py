@@ -90,8 +90,14 @@ KINDS = {
         FATAL, "rows * stride / fps misses the durations of nearly all videos by one factor",
         "set data.fps or data.stride as the message says"),
     "wrong rank": Kind(
-        FATAL, "features are [T, d], T >= 1",
+        FATAL, "features are [T, d], a row per time step",
         "save one row per time step; average spatial axes away"),
+    "no rows": Kind(
+        FATAL, "the features are [0, d]: the video has not a single row",
+        "extract the video anew (it may be shorter than a window of the extraction), or take it "
+        "out of the split"),
+    "no columns": Kind(
+        FATAL, "the features are [T, 0]: the rows hold no number", "extract the video anew"),
     "wrong width": Kind(
         FATAL, "all videos have features of one width d",
         "extract these videos with the network of the others, or transpose them"),
@@ -157,6 +163,10 @@ KINDS = {
         WARNING, "what the file gives in seconds and in frames does not fit its frame rate; the "
                  "seconds are used, and the field 'fps'",
         "find out which of the two is right, and the frame rate that belongs to it"),
+    "set without truths": Kind(
+        WARNING, "no video of the set has a truth: there is nothing to learn (Knowledge-Source, "
+                 "Selection), or nothing to measure (Testing); experiments.simulate refuses it",
+        "annotate some of its videos, or draw another split"),
     "truth without features": Kind(
         WARNING, "begins after the last row of the features, so that nothing is pooled over it",
         "extract the video to its end, or correct the truth"),

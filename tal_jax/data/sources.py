@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tal_jax.data import assemble, files, public_sets, simulated
+from tal_jax.data import assemble, files, option_faults, public_sets, simulated
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.types import DataError, Dataset, RawData
 from tal_jax.pool import PROPOSALS
@@ -87,9 +87,9 @@ def load(options: Mapping[str, Any], *, seed: int, encoder: str,
   try:
     raw = SOURCES[name](seed=options.pop("seed") + seed, **options)
   except TypeError as error:
-    if "argument" not in str(error):
+    fault = option_faults.of_source(name, error)
+    if fault is None:
       raise
-    raise DataError(f"data (source {name!r}): {error}. Compare the fields of config.data with "
-                    "those of a shipped config.") from error
+    raise DataError(fault) from error
   return assemble.assemble(raw, name=name, encoder=encoder, dtype=dtype, normalize=normalize,
                            storage=storage, reads=reads, progress=progress)

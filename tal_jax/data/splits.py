@@ -9,8 +9,8 @@ of the 50 classes = Knowledge-Source, training videos of the other 150 = Selecti
 videos of the 150 = Testing. On ActivityNet 1.3 that is about 2,500 + 7,500 + 3,700 videos. The
 validation videos of the 50 classes, and a video with classes of both kinds, are in no set.
 
-Data with few classes are split by subject, or by a list of ids. Splits depend on the seed and the
-annotations alone. Videos keep the file's order.
+Data with few classes are split by subject, by subsets alone, or by a list of ids. Splits depend on
+the seed and the annotations alone. Videos keep the file's order.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from tal_jax.data.json_file import load_json, plain
 from tal_jax.data.types import Annotations, DataError, Split
 
 Names = str | Sequence[str]
+
+
+_NO_KNOWLEDGE = ("Without a Knowledge-Source it is a split of the kind 'subsets' or "
+                 "'drawn_subjects' (configs/files.py:subsets)")
 
 
 def by_class(annotations: Annotations, *, num_knowledge_classes: int, seed: int,
@@ -46,10 +50,11 @@ def by_class(annotations: Annotations, *, num_knowledge_classes: int, seed: int,
   num_classes = len(annotations.classes)
   if num_classes < 2:
     raise DataError(f"split by class: the file has {num_classes} class(es) that can be read; two "
-                    "are needed at least.")
+                    f"are needed at least. {_NO_KNOWLEDGE}")
   if not 0 < num_knowledge_classes < num_classes:
     raise DataError(f"split by class: {num_knowledge_classes} Knowledge-Source classes of "
-                    f"{num_classes} in the file; it must be from 1 to {num_classes - 1}.")
+                    f"{num_classes} in the file; data.split.num_knowledge_classes must be from 1 "
+                    f"to {num_classes - 1}. {_NO_KNOWLEDGE}")
   order = np.random.default_rng(seed).permutation(num_classes)
   knowledge = {annotations.classes[i] for i in order[:num_knowledge_classes]}
   sets = {"knowledge_source": [], "selection": [], "testing": []}
@@ -96,7 +101,9 @@ def by_subject(annotations: Annotations, *, num_knowledge_subjects: int, seed: i
                       key=lambda name: (len(name), name))  # 2 before 10
   if not 0 < num_knowledge_subjects <= len(candidates):
     raise DataError(f"split by subject: {num_knowledge_subjects} Knowledge-Source subjects of "
-                    f"{len(candidates)} in subset {'/'.join(knowledge_names)}.")
+                    f"{len(candidates)} in subset {'/'.join(knowledge_names)}; "
+                    "data.split.num_knowledge_subjects must be from 1 to their number. "
+                    + _NO_KNOWLEDGE)
   order = np.random.default_rng(seed).permutation(len(candidates))
   knowledge = {candidates[i] for i in order[:num_knowledge_subjects]}
   split = Split(
@@ -111,6 +118,23 @@ def by_subject(annotations: Annotations, *, num_knowledge_subjects: int, seed: i
     raise DataError(f"split by subject: {len(shared)} subject(s) are in Testing and in another "
                     f"set, e.g. {', '.join(shared[:5])}. Use a split by list if that is meant.")
   return checked(split)
+
+
+def by_subsets(annotations: Annotations, *, selection_subset: Names = "training",
+               testing_subset: Names = "validation") -> Split:
+  """The cold protocol with the subsets of the annotation file: no Knowledge-Source.
+
+  Args:
+    annotations: all videos.
+    selection_subset, testing_subset: name or names of the subset.
+
+  Raises:
+    DataError: an empty set, or a subset that is in both.
+  """
+  selection, testing = names(selection_subset), names(testing_subset)
+  return checked(Split((), *(tuple(i for i, video in annotations.videos.items()
+                                   if video.subset in wanted)
+                             for wanted in (selection, testing))), cold=True)
 
 
 def by_drawn_subjects(annotations: Annotations, *, seed: int, testing_share: float = 0.3,
@@ -151,21 +175,31 @@ def by_drawn_subjects(annotations: Annotations, *, seed: int, testing_share: flo
 def by_list(annotations: Annotations, *, path: str | os.PathLike) -> Split:
   """A split from a JSON file `{"knowledge_source": [ids], "selection": [...], "testing": [...]}`.
 
+  Without Knowledge-Source its list is empty, or left out.
+
   Raises:
     DataError: a missing list, an id that is not annotated, in two sets or twice, an empty set.
   """
+  if not os.fspath(path):
+    raise DataError("data.split.path is not set: add --config.data.split.path=FILE, a JSON object "
+                    f"with the lists of ids {', '.join(Split._fields)}")
   content = plain(load_json(path))
+  if isinstance(content, dict):
+    content = {"knowledge_source": [], **content}
   for name in Split._fields:
     ids = content.get(name) if isinstance(content, dict) else None
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
       raise DataError(f"{path} has no list of ids {name!r}. A split is a JSON object with the "
                       f"lists {', '.join(Split._fields)}.")
   split = Split(*(tuple(content[name]) for name in Split._fields))
+  empty = [name for name in Split._fields[1:] if not getattr(split, name)]
+  if empty:
+    raise DataError(f"{path} leaves {' and '.join(empty)} empty: add ids to the list")
   unknown = [i for ids in split for i in ids if i not in annotations.videos]
   if unknown:
     raise DataError(f"{path}: {len(unknown)} id(s) are not annotated, e.g. "
                     f"{', '.join(unknown[:5])}.")
-  return checked(split)
+  return checked(split, cold=True)
 
 
 def checked(split: Split, *, cold: bool = False) -> Split:

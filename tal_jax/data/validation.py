@@ -26,7 +26,7 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
              proposals: Mapping[str, np.ndarray] | None = None,
              proposals_file: str = "proposals",
              proposal_faults: Sequence[StructuralFault] = (), allow_missing: bool = False,
-             split_fault: str | None = None,
+             split_fault: str | None = None, unlabelled: Collection[str] = (),
              progress: Callable[[int, int], None] | None = None) -> Report:
   """Looks at every video and every value once.
 
@@ -42,6 +42,7 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
     proposal_faults: entries of the proposals' file that could not be read.
     allow_missing: videos without features or proposals are dropped with a warning, not fatal.
     split_fault: why no split could be made.
+    unlabelled: names of the split's sets that need no truths.
     progress: called with (videos done, videos in all) while features are read.
   """
   problems = [Problem("duplicate id" if "duplicate id" in fault.message else "structure",
@@ -53,6 +54,7 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
   if split_fault is not None:
     problems.append(Problem("no split", annotations_file, "", split_fault))
   problems += annotation_checks.check_subsets(annotations, split, subsets, annotations_file)
+  problems += annotation_checks.check_sets(annotations, split, unlabelled, annotations_file)
   problems += annotation_checks.check_classes(annotations, subsets, annotations_file)
   problems += annotation_checks.check_labels(annotations, annotations_file)
   for video in annotations.videos.values():

@@ -19,7 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax.metrics.detections import mean_ap, truth_of
-from tal_jax.models.localizer import Confidences, Detections, FitInfo, Localizer, Picks
+from tal_jax.models.localizer import (
+    Confidences,
+    Detections,
+    FitInfo,
+    Localizer,
+    Picks,
+    statement,
+)
 from tal_jax.pool import VideoPool, take
 
 _HELD_OUT = 0.25  # of the labelled videos
@@ -36,6 +43,7 @@ class AutoInfo(NamedTuple):
   name: str  # of the candidate in use
   held_out: dict[str, float]  # mAP on the cut, by candidate; empty where no choice was made
   fit: FitInfo
+  reason: str = ""  # why no choice could be made, where it was time to
 
   @property
   def metrics(self) -> dict[str, float | bool | str]:
@@ -43,10 +51,11 @@ class AutoInfo(NamedTuple):
 
   @property
   def statement(self) -> str:
-    if not self.held_out:
-      return ""
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in self.held_out.items())
-    return f"auto: mAP on held-out labels: {scores}: {self.name}"
+    own = f"auto: {self.name}, since {self.reason}" if self.reason else ""
+    if self.held_out:
+      scores = ", ".join(f"{name} {value:.3f}" for name, value in self.held_out.items())
+      own = f"auto: mAP on held-out labels: {scores}: {self.name}"
+    return "; ".join(filter(None, (own, statement(self.fit))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,18 +83,22 @@ class Auto:
     """Chooses where it is time to, and trains the chosen model on all labels."""
     k_cut, k_fit = jax.random.split(key)
     count = int(np.asarray(labeled).sum())
-    choice, chosen_with, scores = int(start.choice), int(start.chosen_with), {}
-    if count >= max(self.fewest, 2 * chosen_with):
+    choice, chosen_with, scores, reason = int(start.choice), int(start.chosen_with), {}, ""
+    if count < self.fewest:
+      reason = f"it takes {self.fewest} labelled videos to choose (now {count})"
+    elif count >= 2 * chosen_with:
       scores = self._scores(k_cut, pool, np.asarray(labeled), int(start.num_classes))
       if scores:
         choice, chosen_with = self.names.index(max(scores, key=scores.get)), count
+      else:
+        reason = "no held-out label has an instance to choose by"
     params, info, kept = self.candidates[choice].fit(
         k_fit, pool, labeled, start=start.models[choice], memory=memory[choice])
     models, memory = list(start.models), list(memory)
     models[choice], memory[choice] = params, kept
     return (AutoParams(jnp.asarray(choice, jnp.int32), jnp.asarray(chosen_with, jnp.int32),
                        start.num_classes, tuple(models)),
-            AutoInfo(self.names[choice], scores, info), tuple(memory))
+            AutoInfo(self.names[choice], scores, info, reason), tuple(memory))
 
   def _scores(self, key: chex.PRNGKey, pool: VideoPool, labeled: np.ndarray,
               num_classes: int) -> dict[str, float]:
@@ -104,7 +117,8 @@ class Auto:
       params, _, _ = model.fit(jax.random.fold_in(key, i), pool, rest,
                                start=model.init(pool, num_classes),
                                memory=model.empty_memory(pool))
-      found[name] = mean_ap(truth, model.detect(params, held_out)).average_map
+      value = mean_ap(truth, model.detect(params, held_out)).average_map
+      found[name] = value if np.isfinite(value) else 0.0  # of a training that went astray
     return found
 
   def detect(self, params: AutoParams, pool: VideoPool) -> Detections:

@@ -148,3 +148,18 @@ def test_running_moments_equal_one_pass(rows, cuts):
     moments.add(part)
   np.testing.assert_allclose(moments.mean, rows.mean(axis=0), atol=1e-9)
   np.testing.assert_allclose(moments.squares / len(rows), rows.var(axis=0), atol=1e-7)
+
+
+@pytest.mark.parametrize(("faulty", "normalize"), [("s0", "none"), ("t0", "none"),
+                                                   ("t0", "standardize"), ("k0", "standardize")])
+def test_numbers_too_large_for_the_storage_are_refused(faulty, normalize):
+  raw = make()
+
+  def huge(video_id):
+    values = frames(video_id)
+    return values._replace(values=values.values * 1e7) if video_id == faulty else values
+
+  with pytest.raises(DataError, match=f"^{faulty}: the features of its proposals .* float16"):
+    lib.assemble(raw._replace(features=huge), name="n", encoder="mean", dtype="float16",
+                 normalize=normalize)
+  lib.assemble(raw._replace(features=huge), name="n", encoder="mean", normalize=normalize)

@@ -212,7 +212,8 @@ def test_a_video_without_features_may_be_left_out(tmp_path):
 @pytest.mark.parametrize(("split", "message"), [
     ({"kind": "drawn_subjects", "key": "camera"}, "no field 'camera'"),
     ({"kind": "drawn_subjects", "testing_share": "0.3"}, "data.split: '<' not supported"),
-    ({"kind": "drawn_subjects", "num_knowledge_subjects": 2}, "data.split: .*num_knowledge"),
+    ({"kind": "drawn_subjects", "num_knowledge_subjects": 2},
+     "drawn_subjects. has no option num_knowledge"),
     ({"kind": "drawn"}, "data.split.kind = 'drawn'; there are class, drawn_subjects, list")])
 def test_settings_of_the_split(tmp_path, split, message):
   with pytest.raises(DataError, match=message):
@@ -221,7 +222,8 @@ def test_settings_of_the_split(tmp_path, split, message):
 
 
 @pytest.mark.parametrize(("strategies", "names"), [
-    (("random", "mcle"), "mcle"), (("lal",), "lal"), (("lal", "mcle"), "lal, mcle")])
+    (("random", "mcle"), "mcle learns"), (("lal",), "lal learns"),
+    (("lal", "mcle"), "lal and mcle learn")])
 def test_strategies_that_learn_from_knowledge_source(tmp_path, strategies, names):
   from configs import real
   config = real.get_config("rats")
@@ -231,7 +233,7 @@ def test_strategies_that_learn_from_knowledge_source(tmp_path, strategies, names
   config.data.fps, config.data.stride, config.data.window = 2.0, 1.0, 1.0
   with Reporter("test") as report, pytest.raises(DataError) as fault:
     context.build(context.checked(config), 0, tmp_path, report)
-  assert str(fault.value).startswith(f"{names} learn from Knowledge-Source") and (
+  assert str(fault.value).startswith(f"{names} from Knowledge-Source") and (
       "\n" not in str(fault.value))
   config.strategies = ("random", "uncertainty")
   with Reporter("test") as report:

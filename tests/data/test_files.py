@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from configs import files
 from tal_jax.data import files as lib
 from tal_jax.data.annotations import read_annotations, select, write_annotations
 from tal_jax.data.types import DataError, TimeGrid
@@ -84,6 +85,38 @@ def test_split_by_list(tmp_path):
   raw, report = lib.inspect(**make(tmp_path, split="list",
                                    split_options={"path": tmp_path / "split.json"}))
   assert raw.split == (("t0",), ("t1",), ("v0",)) and report.count("in no set") == 9
+
+
+@pytest.mark.parametrize(("kind", "options", "message"), [
+    ("drawn_subjects", {"path": ""},
+     "'drawn_subjects' has no option path (path: an option of list): its options are testing_share,"
+     " key. --config=configs/files.py:drawn_subjects has them"),
+    ("list", {"num_knowledge_classes": 5, "knowledge_subset": "training"},
+     "'list' needs path and has no option num_knowledge_classes and knowledge_subset "
+     "(num_knowledge_classes and knowledge_subset: an option of class): its options are path."),
+    ("class", {"num_knowledge_subjects": 2},
+     "'class' needs num_knowledge_classes and has no option num_knowledge_subjects "
+     "(num_knowledge_subjects: an option of subject)"),
+    ("subsets", {"knowledge_subset": "training"}, "'subsets' has no option knowledge_subset "
+     "(knowledge_subset: an option of class and subject)"),
+    ("list", {}, "'list' needs path: its options are path"),
+    ("subject", {"num_knowledge_subjects": 2, "sheep": 3}, "'subject' has no option sheep: its o"),
+    ("age", {}, "'age'; there are class, drawn_subjects, list, subject, subsets")])
+def test_options_of_another_kind_of_split(tmp_path, kind, options, message):
+  with pytest.raises(DataError) as fault:
+    lib.inspect(**make(tmp_path, split=kind, split_options=options))
+  text = str(fault.value)
+  assert f"data.split.kind = {message}" in text and "\n" not in text and "argument" not in text
+
+
+@pytest.mark.parametrize("kind", sorted(lib.SPLITS))
+def test_every_kind_of_split_has_a_variant_with_its_options(kind):
+  """Those of the config are what the function takes, and all that it must have."""
+  options = files.get_config(kind).data.split.to_dict()
+  assert options.pop("kind") == kind
+  takes = set(lib.SPLITS[kind].__kwdefaults__ or {}) | {
+      name for name in lib.SPLITS[kind].__annotations__} - {"annotations", "return"}
+  assert set(options) == takes - {"seed"}
 
 
 def test_hdf5_and_proposals_file(tmp_path):
@@ -174,7 +207,7 @@ def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
 @pytest.mark.parametrize(("changes", "message"), [
     (dict(split="people"),
      "data.split.kind = 'people'; there are class, drawn_subjects, list, subject"),
-    (dict(split_options={"number": 1}), "data.split: .*number"),
+    (dict(split_options={"number": 1}), "data.split.kind = 'subject' .*number"),
     (dict(windows={"shortest": -1}), "shortest=-1"),
     (dict(windows={"step": 1}), "data.windows: .*step"),
     (dict(split_options={"num_knowledge_subjects": 9}), "9 Knowledge-Source subjects of 3"),

@@ -111,7 +111,11 @@ def test_hapt(data_dir):
     ({"source": "youtube"}, "data.source = 'youtube'; there are simulated, activitynet"),
     ({"num_sheep": 3}, "num_sheep"), ({"normalize": "max"}, "normalize = 'max'"),
     ({"dtype": "int8"}, "dtype = 'int8'"), ({"num_selection_videos": 0}, "selection"),
-    ({"source": "activitynet_annotations"}, "argument"), ({"source": "files"}, "argument")])
+    ({"source": "tfds", "path": "", "split": {}},
+     "data.source = 'tfds' has no setting data.num_.*, configs/tfds.py for this one$"),
+    ({"source": "activitynet_annotations"}, "'activitynet_annotations' needs data.annotations and "
+     "data.split: a source takes the fields that its own config has, configs/anet.py:annotations"),
+    ({"source": "files"}, "data.source = 'files' .* configs/files.py")])
 def test_faults(changes, message):
   with pytest.raises(DataError, match=message):
     load(**changes)

@@ -87,6 +87,50 @@ def test_by_subject_refuses():
     lib.by_subject(people(), num_knowledge_subjects=4, seed=0)
 
 
+@hypothesis.settings(max_examples=50, deadline=None)
+@hypothesis.given(st.lists(st.sampled_from(["training", "validation", "extra"]), min_size=1))
+def test_by_subsets(subsets):
+  annotations = from_videos(video(f"v{i}", name, ["x"]) for i, name in enumerate(subsets))
+  wanted = [tuple(f"v{i}" for i, name in enumerate(subsets) if name == one)
+            for one in ("training", "validation")]
+  if not all(wanted):
+    with pytest.raises(DataError, match="leaves .* empty"):
+      lib.by_subsets(annotations)
+    return
+  assert lib.by_subsets(annotations) == ((), *wanted)
+
+
+def test_by_subsets_with_other_names():
+  annotations = from_videos([video("a", "one", ["x"]), video("b", "two", ["x"]),
+                             video("c", "three", [])])
+  assert lib.by_subsets(annotations, selection_subset=("one", "three"),
+                        testing_subset="two") == ((), ("a", "c"), ("b",))
+  with pytest.raises(DataError, match="not disjoint: 1 id"):
+    lib.by_subsets(annotations, selection_subset="one", testing_subset=("one", "two"))
+
+
+def test_a_split_without_knowledge_source_is_pointed_to():
+  one_class = from_videos([video("a", "training", ["x"]), video("b", "validation", ["x"])])
+  for refused in (lambda: lib.by_class(one_class, num_knowledge_classes=1, seed=0),
+                  lambda: lib.by_class(some(), num_knowledge_classes=50, seed=0),
+                  lambda: lib.by_subject(people(), num_knowledge_subjects=0, seed=0)):
+    with pytest.raises(DataError, match="kind 'subsets' or 'drawn_subjects' .configs/files.py:sub"):
+      refused()
+
+
+def test_a_list_without_knowledge_source(tmp_path):
+  path = tmp_path / "split.json"
+  for lists in ({"knowledge_source": [], "selection": ["11", "10"], "testing": ["20"]},
+                {"selection": ["11", "10"], "testing": ["20"]}):
+    path.write_text(json.dumps(lists))
+    assert lib.by_list(some(), path=path) == ((), ("11", "10"), ("20",))
+  path.write_text(json.dumps({"selection": [], "testing": []}))
+  with pytest.raises(DataError, match="split.json leaves selection and testing empty: add ids"):
+    lib.by_list(some(), path=path)
+  with pytest.raises(DataError, match="data.split.path is not set: add --config.data.split.path="):
+    lib.by_list(some(), path="")
+
+
 def test_by_list(tmp_path):
   annotations, path = some(), tmp_path / "split.json"
 

@@ -55,6 +55,25 @@ def test_clean(tmp_path):
   report.raise_if_fatal()
 
 
+def test_a_set_without_truths():
+  """Empty truths are none; a set without videos is none, nor one that needs no truths."""
+  def report(segments, **options):
+    annotations = from_videos(VideoAnnotation(
+        i, "training", 10.0, np.array(segments[i], np.float64).reshape(-1, 2),
+        ("x",) * len(segments[i])) for i in IDS)
+    return found(lib.validate(annotations, None, split=options.pop("split", SPLIT), **options))
+
+  full, none, empty = [[1.0, 2.0]], [], [[3.0, 3.0]]
+  assert ("set without truths", "") not in report({"a": full, "b": full, "c": full})
+  for segments in (none, empty):
+    for name in IDS:
+      assert report(dict.fromkeys(IDS, full) | {name: segments}).count(
+          ("set without truths", "")) == 1
+  assert report(dict.fromkeys(IDS, none)).count(("set without truths", "")) == 3
+  few = report(dict.fromkeys(IDS, none), unlabelled=("selection",), split=Split((), ("b",), ("c",)))
+  assert few.count(("set without truths", "")) == 1
+
+
 def nonfinite():
   values = np.ones((50, 4))
   values[[3, 7], 1] = [np.nan, np.inf]
@@ -66,7 +85,9 @@ def nonfinite():
     (dict(features={"z": np.ones((50, 4))}), "features without annotation", "z", ""),
     (dict(features={"b": nonfinite()}), "non-finite feature", "b", "2 of 50 rows, the first"),
     (dict(features={"b": np.ones(50)}), "wrong rank", "b", "shape (50,)"),
-    (dict(features={"b": np.ones((0, 4))}), "wrong rank", "b", "shape (0, 4)"),
+    (dict(features={"b": np.ones((2, 5, 4))}), "wrong rank", "b", "shape (2, 5, 4)"),
+    (dict(features={"b": np.ones((0, 4))}), "no rows", "b", "shape (0, 4)"),
+    (dict(features={"b": np.ones((50, 0))}), "no columns", "b", "shape (50, 0)"),
     (dict(features={"b": np.ones((50, 5))}), "wrong width", "b", "most have the width 4"),
     (dict(features={"b": np.ones((4, 50))}), "wrong width", "b", "transposed?"),
     (dict(features={"b": np.array([["x"]])}), "unreadable features", "b", "not numbers"),

@@ -98,12 +98,60 @@ def test_classes_and_other_truths_play_no_part(reference):
     ({"points.steps": 70}, "points.steps = 70: it must be a multiple of 50"),
     ({"points.batch_size": 0}, "points.batch_size = 0"),
     ({"points.learning_rate": 0.0}, "points.learning_rate = 0.0: it must be positive"),
+    ({"points.members": 0}, "points.members = 0: it must be at least 1"),
     ({"points.longest_crop": 10}, "points.longest_crop = 10: it must be at least 64 rows"),
     ({"points.soft_nms_sigma": 0.0}, "points.soft_nms_sigma")])
 def test_faults(changes, message, tmp_path):
   with pytest.raises(DataError, match=message) as fault:
     propose.run(config(**changes), tmp_path)
   assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_members(members, monkeypatch):
+  settings = []
+
+  def stop(given):
+    settings.append(given)
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(propose_points.detector, "Point", stop)
+  made = config(**{"points.members": members})
+  with Reporter("test") as report, pytest.raises(KeyboardInterrupt):
+    propose_points.proposer(made, load(made), report)
+  assert [(one.members, one.steps, one.width) for one in settings] == [(members, 50, 8)]
+
+
+def test_a_training_that_goes_astray(tmp_path):
+  with pytest.raises(DataError, match="the training of the model 'points' ended") as fault:
+    propose.run(config(**{"points.learning_rate": 1e30}), tmp_path)
+  assert "lower points.learning_rate, which is 1e+30" in str(fault.value)
+  assert not (tmp_path / "proposals.json").exists()
+
+
+def test_a_split_without_videos_to_train_on(monkeypatch):
+  def cold(real=propose_data.SOURCES["simulated"], **options):
+    raw = real(**options)
+    return raw._replace(split=raw.split._replace(knowledge_source=()))
+
+  monkeypatch.setitem(propose_data.SOURCES, "simulated", cold)
+  with pytest.raises(DataError, match="this split has no video there: add --config.train_sets=sel"):
+    load(config())
+  made = config(train_sets=("selection",))
+  assert len(propose_data.load(made.data, seed=0, train_sets=made.train_sets,
+                               validation_share=0.5).training) == 2
+
+
+@pytest.mark.parametrize("method", ["points", "daps", "tag"])
+def test_training_videos_without_an_instance(method, tmp_path, monkeypatch):
+  data = load(config())
+  blind = data._replace(annotations=from_videos(
+      video._replace(segments=np.zeros((0, 2)), labels=())
+      for video in data.annotations.videos.values()))
+  monkeypatch.setattr(propose_data, "load", lambda *_, **__: blind)
+  with pytest.raises(DataError, match="training videos") as fault:
+    propose.run(config(method=method), tmp_path)
+  assert "\n" not in str(fault.value) and not (tmp_path / "proposals.json").exists()
 
 
 def test_a_source_without_a_training_set(reference):

@@ -4,6 +4,8 @@ Rows of four seconds: every video is one window of 64 rows, so that few programs
 """
 
 import json
+import time
+import types
 
 import numpy as np
 import pytest
@@ -89,16 +91,21 @@ def test_each_model(folders, model):
   assert json.loads((folder / "config.json").read_text())["model"] == model
 
 
-def test_auto_says_what_it_chose(folders, tmp_path, capfd):
+def test_auto_says_what_it_chose(folders, tmp_path, capfd, monkeypatch):
   """With four labels the first candidate, with eight a choice, said once a round."""
   found = rows(folders("auto"))
   assert {row["model"] for row in found if row["step"] == 0} == {"point"}
   assert {row["model"] for row in found} <= {"point", "frames", "stage_wise"}
   capfd.readouterr()
+  monkeypatch.setattr(simulate, "_start", lambda *args, real=simulate._start: real(*args)._replace(
+      seconds=1000.0))
   simulate.run(config("auto", strategies=("random",)), tmp_path)
   said = capfd.readouterr().err
-  assert said.count("auto: mAP on held-out labels: point ") == 1
+  assert said.count("auto: mAP on held-out labels: point ") == 2
+  assert "seed 0, all labels: auto: mAP on held-out labels: point " in said
+  assert "random, seed 0, 4 labels: auto: point, since it takes 8 labelled videos to cho" in said
   assert "random, seed 0, 8 labels: auto: mAP on held-out labels: point " in said
+  assert [row["seconds"] > 1000 for row in rows(tmp_path)] == [True, False]
   kept = [{**row, "seconds": 0} for row in rows(tmp_path)]
   assert kept == [{**row, "seconds": 0} for row in found[:STEPS]]
 
@@ -117,6 +124,40 @@ def test_killed_and_started_again(folders, tmp_path, model, owner, name, call, a
     assert got == expected
 
 
+@pytest.mark.parametrize("model", ["point", "auto"])
+def test_the_full_map_does_not_depend_on_the_first_labels(folders, tmp_path, model):
+  """With 12 of 16 labels first, a training that went on from theirs would be a brief one."""
+  simulate.run(config(model, strategies=("random",), initial_ratio=0.75, budget_ratio=0.75),
+               tmp_path)
+  assert rows(tmp_path)[0]["full_map"] == rows(folders(model))[0]["full_map"]
+
+
+def test_the_training_on_the_first_labels_is_timed(monkeypatch):
+  def start(first, pool, *, num_initial, annotate):
+    time.sleep(0.2)
+    return types.SimpleNamespace(model=np.zeros(first)), (pool, num_initial, annotate)
+
+  monkeypatch.setattr(simulate.learner, "start", start)
+  shared = types.SimpleNamespace(first=3, data=types.SimpleNamespace(selection="pool"), seed=0,
+                                 annotate="oracle", check_training=lambda *_, **__: None)
+  found = simulate._start(shared, 7)
+  assert found.state.model.shape == (3,) and found.info == ("pool", 7, "oracle")
+  assert 0.2 <= found.seconds < 5.0
+
+
+@pytest.mark.parametrize(("model", "own"), [("point", "point"), ("frames", "frames"),
+                                            ("auto", "auto' \\(point")])
+def test_a_training_that_goes_astray(tmp_path, model, own):
+  changes = {"point.learning_rate": 1e30, "frames.learning_rate": 1e30}
+  with pytest.raises(DataError, match=f"seed 0, 4 labels: the training of the model '{own}"
+                     ) as fault:
+    simulate.run(config(model, **changes), tmp_path)
+  text = str(fault.value)
+  assert "(loss = nan)" in text and "features are finite" in text and "\n" not in text
+  assert f"lower {'point' if model == 'auto' else model}.learning_rate, which is 1e+30" in text
+  assert not (tmp_path / "metrics.jsonl").exists() and "proposals" not in text
+
+
 def test_another_model_is_another_configuration(folders):
   before = content(folders("point"))
   for changes in ({"point.width": 12}, {"model": "frames"}):
@@ -129,8 +170,9 @@ def test_another_model_is_another_configuration(folders):
 
 @pytest.mark.parametrize(("model", "changes", "message"), [
     ("detector", {}, "model = 'detector'; there are paper, stage_wise, frames, point, auto"),
-    ("point", {"strategies": ("random", "lal")}, "model = 'point': lal read the attention"),
-    ("auto", {"strategies": ("mcle", "greedy_oracle")}, "model = 'auto': mcle, greedy_oracle read"),
+    ("point", {"strategies": ("random", "lal")}, "model = 'point': lal reads the attention"),
+    ("auto", {"strategies": ("mcle", "greedy_oracle")},
+     "model = 'auto': mcle and greedy_oracle read the"),
     ("frames", {"frames.steps": 49}, "frames.steps = 49: it must be a multiple of 50"),
     ("point", {"point.context": "lstm"}, "point.context = 'lstm': it must be one of conv"),
     ("stage_wise", {"stage_wise.folds": 1}, "stage_wise.folds = 1: it must be 0, or at least 2"),

@@ -1,14 +1,20 @@
 """experiments.train_lal, and simulate with the selector that it saved."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from configs import anet
-from experiments import simulate, train_lal
+from configs import anet, files
+from experiments import context, simulate, train_lal
+from experiments.reporter import Reporter
 from tal_jax.data.types import DataError
+from tal_jax.selection import lal
 
+ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 TINY = {"strategies": ("lal",), "seeds": 1, "batch_size": 8, "initial_ratio": 0.25,
         "budget_ratio": 0.75, "encoder": "mean", "data.num_knowledge_videos": 16,
         "data.num_selection_videos": 16, "data.num_testing_videos": 8,
@@ -65,6 +71,63 @@ def test_the_episodes_of_another_configuration_are_refused(artifact):
 def test_another_width_is_refused(artifact, tmp_path):
   with pytest.raises(DataError, match="9 dimensions|8 dimensions"):
     simulate.run(config(**{"lal.artifact": str(artifact), "data.frame_dim": 9}), tmp_path)
+
+
+@pytest.mark.parametrize("model", ["point", "frames", "auto"])
+def test_a_model_without_attention_is_refused(tmp_path, model):
+  """Of whatever strategies the config names: the selector is made for a stage-wise model."""
+  with pytest.raises(DataError) as fault:
+    train_lal.run(config(model=model, strategies=("random",)), tmp_path / "selector.npz")
+  assert str(fault.value) == (
+      f"model = {model!r}: lal reads the attention of a stage-wise model, which this model does "
+      "not have: add --config.model=paper or --config.model=stage_wise")
+  assert not list(tmp_path.iterdir())
+
+
+def cold_split(folder):
+  """Four videos of two people on the disk, and a config of a split without Knowledge-Source."""
+  (folder / "features").mkdir()
+  videos = {}
+  for i in range(4):
+    np.save(folder / "features" / f"v{i}.npy",
+            np.random.default_rng(i).normal(size=(20, 8)).astype(np.float32))
+    videos[f"v{i}"] = {"subset": "training", "duration": 20.0, "subject": i % 2,
+                       "annotations": [{"segment": [4.0, 9.0], "label": "run"}]}
+  (folder / "truth.json").write_text(json.dumps({"database": videos}))
+  made = config()
+  made.data = files.get_config().data
+  with made.data.unlocked():
+    made.data.split = {"kind": "drawn_subjects"}
+  made.update_from_flattened_dict({
+      "data.annotations": str(folder / "truth.json"), "data.fps": 1.0, "mcle.prior": "search",
+      "data.features": str(folder / "features"), "initial_ratio": 0.5, "budget_ratio": 0.5})
+  return made
+
+
+def test_a_split_without_knowledge_source_is_refused(tmp_path):
+  made = cold_split(tmp_path)
+  with pytest.raises(DataError, match="^lal learns from Knowledge-Source, and data.split.kind = "
+                     "'drawn_subjects' leaves it without a video: take a split") as fault:
+    train_lal.run(made, tmp_path / "selector.npz")
+  assert "\n" not in str(fault.value) and "other strategies" not in str(fault.value)
+  with pytest.raises(DataError, match="lal learns from .*, or choose other strategies$"):
+    simulate.run(made, tmp_path / "run")
+
+
+def test_an_artifact_needs_no_knowledge_source(artifact, tmp_path):
+  made = cold_split(tmp_path)
+  made.lal.artifact = str(artifact)
+  with Reporter("test") as report:
+    shared = context.build(context.checked(made), 0, tmp_path / "run", report)
+  assert isinstance(shared.knowledge.lal, lal.Selector) and not shared.data.ids.knowledge_source
+
+
+def test_the_command(tmp_path):
+  command = [sys.executable, "-m", "experiments.train_lal", "--config=configs/anet.py:smoke",
+             "--config.model=point", f"--output={tmp_path / 'selector.npz'}"]
+  done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 2 and done.stderr.startswith("error: model = 'point': lal reads")
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("output, changes, message", [

@@ -1,6 +1,7 @@
 """`Auto` over stub models: what it chooses, when, on which labels, and what it says."""
 
 import dataclasses
+import types
 from typing import NamedTuple
 
 import chex
@@ -90,7 +91,9 @@ def test_with_few_labels_the_first_candidate(count, pool):
   assert FITS == [("far", list(range(count)), 0, 0)]
   assert (int(params.choice), int(params.chosen_with), info.name) == (0, 0, "far")
   assert info.metrics == {"num_videos": count, "model": "far"}
-  assert info.held_out == {} and localizer.statement(info) == ""
+  assert info.held_out == {}
+  assert localizer.statement(info) == (
+      f"auto: far, since it takes 8 labelled videos to choose (now {count})")
   # The other's parameters and memory stay as they were.
   chex.assert_trees_all_equal(params.models[1], NEAR.init(pool, CLASSES))
   assert not memory[1].any() and (memory[0] == 1).all()
@@ -136,7 +139,8 @@ def test_chosen_again_only_after_the_labels_have_doubled(pool):
   for count in (4, 8, 12, 15, 16, 24, 31, 32, 64):
     FITS.clear()
     params, info, memory = fit(range(count), pool, start=params, memory=memory)
-    chosen.append((count, int(params.chosen_with), len(FITS), bool(localizer.statement(info))))
+    chosen.append((count, int(params.chosen_with), len(FITS),
+                   localizer.statement(info).startswith("auto: mAP on held-out labels: ")))
     assert info.name == ("far" if count < 8 else "near")
   assert chosen == [(4, 0, 1, False), (8, 8, 3, True), (12, 8, 1, False), (15, 8, 1, False),
                     (16, 16, 3, True), (24, 16, 1, False), (31, 16, 1, False), (32, 32, 3, True),
@@ -150,6 +154,20 @@ def test_a_choice_may_go_back(pool):
   swapped = lib.Auto(AUTO.names, (dataclasses.replace(FAR, shift=0.0), NEAR))
   again, info, _ = fit(range(16), pool, start=params, memory=memory, model=swapped)
   assert info.name == "far" and int(again.choice) == 0 and int(again.models[1]["fits"]) == 1
+
+
+def test_what_the_chosen_model_says_is_passed_on(pool, monkeypatch):
+  _, info, _ = fit(range(8), pool)
+  told = info._replace(fit=types.SimpleNamespace(statement="near: mind the gap"))
+  assert localizer.statement(told) == localizer.statement(info) + "; near: mind the gap"
+  assert localizer.statement(told._replace(held_out={})) == "near: mind the gap"
+
+
+def test_a_candidate_whose_score_is_no_number_is_not_chosen(pool, monkeypatch):
+  scores = iter([np.nan, 0.25])
+  monkeypatch.setattr(lib, "mean_ap", lambda *_: types.SimpleNamespace(average_map=next(scores)))
+  _, info, _ = fit(range(8), pool)
+  assert info.name == "near" and info.held_out == {"far": 0.0, "near": 0.25}
 
 
 def test_the_cut_depends_on_the_key(pool):
@@ -166,7 +184,8 @@ def test_a_cut_without_truth_decides_nothing(pool):
   params, info, _ = fit(range(12), blind)
   assert [name for name, *_ in FITS] == ["far"]
   assert (int(params.choice), int(params.chosen_with)) == (0, 0)
-  assert localizer.statement(info) == "" and info.metrics["model"] == "far"
+  assert info.metrics["model"] == "far" and localizer.statement(info) == (
+      "auto: far, since no held-out label has an instance to choose by")
   # It is tried again in the next round.
   params, info, _ = fit(range(13), pool, start=params)
   assert int(params.chosen_with) == 13 and info.name == "near"

@@ -71,7 +71,8 @@ def load(*, path: str | os.PathLike, split: Mapping[str, Any], seed: int, verify
   if unusable:
     logging.warning("%s: %d video(s) without features or proposals leave the split, as the build "
                     "allowed: %s", folder, len(unusable), ", ".join(sorted(unusable)[:5]))
-    sets = splits.checked(Split(*(tuple(i for i in ids if i not in unusable) for ids in sets)))
+    sets = splits.checked(Split(*(tuple(i for i in ids if i not in unusable) for ids in sets)),
+                          cold=not sets.knowledge_source)
   return RawData(annotated, features, proposals.__getitem__, sets,
                  files.search_videos(annotated, sets), caption or metadata["settings"]["caption"])
 
