@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from experiments import compilation_cache
+from experiments import compilation_cache, config_options
 from tal_jax.data.types import DataError
 
 USER_ERROR = 2
@@ -49,24 +49,34 @@ def run_main(main: Callable[[], None]) -> NoReturn:
 
 
 def names(entries: Iterable[str]) -> tuple[str, ...]:
-  """The names in a field of a config; from a command line they arrive as one text with commas."""
-  return tuple(name.strip() for entry in entries for name in entry.split(",") if name.strip())
+  """The names in a field of a config.
+
+  From a command line they arrive as one text with commas, or as numbers where they look like such.
+  """
+  return tuple(name.strip() for entry in entries for name in str(entry).split(",")
+               if name.strip())
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
+  known = flags.FLAGS
+  if missing := config_options.missing_file(known, argv):
+    _fail(missing)
   try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
+    rest = known(argv)
+  except (flags.Error, AttributeError, LookupError, TypeError, ValueError) as error:
+    if isinstance(error, flags.UnrecognizedFlagError) and "." in error.flagname:
+      _fail(config_options.unknown(known, argv, error.flagname))
+    if fault := config_options.misfit(known, argv):
+      _fail(fault)
+    if not isinstance(error, flags.Error):
+      raise
     # ml_collections puts the traceback of a failing get_config into the message: keep its ends.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    _fail("\n".join(lines[:1] + lines[-1:] if "Traceback" in str(error) else lines)
+    _fail(" ".join(lines[:1] + lines[-1:] if "Traceback" in str(error) else lines)
           + "\nSee --help for the options.")
-  except AttributeError as error:  # ml_collections: --config.x where the config has no x
-    if any(arg.startswith("--config.") for arg in argv):
-      cause = error.args[0] if error.args else ""
-      text = cause.args[0] if isinstance(cause, KeyError) and cause.args else cause
-      _fail(f"the config has no such field: {text}")
-    raise
+  if twice := config_options.given_twice(known, argv):
+    print(f"note: {twice}", file=sys.stderr)
+  return rest
 
 
 def _os_message(error: OSError) -> str:

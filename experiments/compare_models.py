@@ -26,7 +26,15 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from configs import real
-from experiments import cli, compare_models_report, context, evaluate, localizers, value_ranges
+from experiments import (
+  cli,
+  compare_models_report,
+  context,
+  evaluate,
+  learner_checks,
+  localizers,
+  value_ranges,
+)
 from experiments.reporter import Reporter
 from experiments.workdir import append_row, check_same, read_rows, write_json, write_text
 from tal_jax import learner
@@ -139,6 +147,8 @@ def _cell(config: ConfigDict, data: Dataset, cell: tuple, folder: pathlib.Path) 
   state, info = learner.train(state, data.selection)
   jax.block_until_ready(state.model)
   trained = time.perf_counter()
+  learner_checks.check_training(config, config.model, state.model, info, data,
+                                when=f"{name}, split {split}, {model}, {share:.0%} of the labels")
   detections = state.localizer.detect(state.model, data.testing)
   predictions = to_predictions(detections)
   scored = time.perf_counter()
