@@ -152,6 +152,7 @@ def _proposals(parts: Parts, data: Mapping[str, Any]):
   windows = {name: value or None for name, value in (data.get("windows") or {}).items()}
   if not windows:
     return None, ""
+  windows["most"] = data.get("num_proposals") or None
   try:
     sliding_windows(1.0, **windows)  # faulty options fail here, not at the first video
   except TypeError as error:

@@ -187,6 +187,8 @@ def load_data(config: ConfigDict, seed: int, report: Reporter, *,
           options, seed=seed, encoder=config.encoder, reads=reads,
           progress=functools.partial(report.working, "loading videos")),
       options, folder and folder / pool_storage.FOLDER / own, report)
+  if PROPOSALS in reads:
+    pool_storage.check_pairs(config.model, data)
   report.say(f"seed {seed}: {data.name}: {data.knowledge_source.num_videos} Knowledge-Source, "
              f"{data.selection.num_videos} Selection, {data.testing.num_videos} Testing videos, "
              f"{len(data.classes)} classes, {describe(data.selection, reads)}. {data.caption}")

@@ -65,6 +65,20 @@ def seen(value: Any) -> str:
   return f" It is {'a list' if isinstance(value, list) else repr(value)[:_SHOWN]}."
 
 
+def refuse_repeated(value: Any, path: str | os.PathLike) -> None:
+  """Raises DataError if an object in `value` has a key twice: one of its values would be lost."""
+  if isinstance(value, Members):
+    keys = [key for key, _ in value]
+    twice = next((key for key in dict.fromkeys(keys) if keys.count(key) > 1), None) if (
+        len(set(keys)) < len(keys)) else None
+    if twice is not None:
+      raise DataError(f"{path}: {twice!r} stands there {keys.count(twice)} times: keep one, with "
+                      "all that it has")
+    value = [item for _, item in value]
+  for item in value if isinstance(value, list) else ():
+    refuse_repeated(item, path)
+
+
 def members(value: Any) -> Members | None:
   """The members of the object `value`, None if it is none."""
   return value if isinstance(value, Members) else None

@@ -19,7 +19,8 @@ from tal_jax.data.types import DataError, ScoredProposals
 
 
 def sliding_windows(duration: float, *, shortest: float = 2.0, longest: float | None = None,
-                    ratio: float = 1.4, overlap: float = 0.75) -> np.ndarray:
+                    ratio: float = 1.4, overlap: float = 0.75,
+                    most: int | None = None) -> np.ndarray:
   """Windows of geometrically growing lengths, evenly spread over the video.
 
   The lengths are shortest * ratio^k as far as they fit into the video and do not exceed
@@ -33,6 +34,8 @@ def sliding_windows(duration: float, *, shortest: float = 2.0, longest: float | 
     longest: upper bound of the lengths, seconds; None: the duration.
     ratio: from one length to the next, > 1.
     overlap: of neighbouring windows of one length, as a share of it, in [0, 1).
+    most: how many windows there may be, at least 1: of more, the shortest lengths are left out.
+      None: any number.
 
   Returns:
     [p, 2] float64 seconds, p >= 1, by length, then by start. A video shorter than `shortest` has
@@ -54,12 +57,15 @@ def sliding_windows(duration: float, *, shortest: float = 2.0, longest: float | 
              if length < duration * (1 - 1e-9)]
   if limit == duration or not lengths:
     lengths.append(duration)
+  # The 1e-9 keeps rounding from adding one window where the steps fit exactly.
+  counts = [1 + math.ceil((duration - length) / ((1 - overlap) * length) - 1e-9)
+            for length in lengths]
+  first = 0
+  while most and first < len(lengths) - 1 and sum(counts[first:]) > most:
+    first += 1
   windows = []
-  for length in lengths:
-    slack = duration - length
-    # The 1e-9 keeps rounding from adding one window where the steps fit exactly.
-    num = 1 + math.ceil(slack / ((1 - overlap) * length) - 1e-9)
-    starts = np.linspace(0.0, slack, num)
+  for length, num in zip(lengths[first:], counts[first:], strict=True):
+    starts = np.linspace(0.0, duration - length, num)
     windows.append(np.stack([starts, starts + length], axis=1))
   return np.minimum(np.concatenate(windows), duration)
 

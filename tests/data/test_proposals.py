@@ -22,6 +22,19 @@ def test_windows_by_hand():
   np.testing.assert_allclose(lib.sliding_windows(2.0, shortest=2.0), [[0, 2]])
 
 
+def test_at_most_so_many_windows():
+  """The shortest lengths are left out: of 8 s, 4 windows of 2 s, 2 of 4 s, and the whole."""
+  windows = dict(shortest=2.0, ratio=2.0, overlap=0.0)
+  everything = lib.sliding_windows(8.0, **windows)
+  assert len(everything) == 7
+  np.testing.assert_array_equal(lib.sliding_windows(8.0, most=7, **windows), everything)
+  for most, count in ((6, 3), (3, 3), (2, 1), (1, 1)):
+    np.testing.assert_array_equal(lib.sliding_windows(8.0, most=most, **windows),
+                                  everything[-count:])
+  assert len(lib.sliding_windows(7200.0, most=5000)) <= 5000
+
+
+
 @hypothesis.settings(max_examples=50, deadline=None)
 @hypothesis.given(st.floats(0.5, 100), st.floats(0.5, 5), st.floats(1.1, 3), st.floats(0, 0.9))
 def test_windows_properties(duration, shortest, ratio, overlap):

@@ -21,9 +21,13 @@ JSON_SAMPLES = {
     "bsn": {"v_a": {"duration_second": 10, "duration_frame": 300, "annotations": [
         {"segment": [1, 2], "label": "x"}], "feature_frame": 296}},
     "actions": {"a": {"subset": "training", "duration": 10, "actions": [[3, 1, 2]]}},
+    "label_studio": [{"data": {"video": "a.mp4", "fps": 10}, "annotations": [{"result": [
+        {"type": "timelinelabels", "value": {"ranges": [{"start": 11, "end": 20}],
+                                             "timelinelabels": ["x"]}}]}]}],
 }
 TEXT_SAMPLES = {
     "csv": "video_id,subset,duration,label,start,end\na,training,10,x,1,2\n",
+    "campaign": "video,duration,label,start,end,task_state\na,10,x,1,2,agreed\n",
     "kinetics": "label,youtube_id,time_start,time_end,split,is_cc\nx,a,4,14,val,0\n",
     "charades": 'id,subject,script,actions,length\na,S1,"to, and fro",c092 1.5 2.5,10\n',
     "epic": "narration_id,video_id,start_timestamp,stop_timestamp,start_frame,stop_frame,"
