@@ -7,20 +7,23 @@
 
 The paper, Sec. 3.3 and 5.1. It prints a personal link for each annotator and for the operator, who
 sees the rounds, the annotators and the queue, and decides where annotators differ. The same command
-goes on after a stop or a crash. Everything in `campaign`, `batch_size` and `budget_ratio` may be
-changed between two starts, except `ask`, `labels`, `num_classes`, `num_initial` and
-`slots_per_label`.
+goes on after a stop or a crash. Between two starts all of it may change but `data.seed`: videos and
+classes are added, people, strategy, model and budget change, files move. What was asked of a video
+stays as it was asked: its file, its duration and its label must stay, and the start says so if not.
+Where the pool or the model changed, the learner is trained anew on the answers that are there
+(docs/annotation_running.md has the list).
 
 A video's id is its file's name without the suffix (see also `ids`), in the labels, the features and
 the annotations alike. `data.annotations` is optional: a testing subset in it, annotated beforehand,
 gives the mAP after each round; a knowledge subset is what the strategies mcle and lal learn from,
 which need --config.model=paper or stage_wise. Features and proposals are as in configs/files.py.
 
-With `ask` = "all" mind that nobody gets the same video twice: a video with c classes needs c times
-`policy.annotators` people.
+An annotator answers all classes of a video in one visit, so `policy.annotators` people are enough,
+however many classes a video has; with fewer the campaign does not start. Where they differ, up to
+`policy.max_annotators` are asked, and an operator decides when nobody is left to ask.
 
 Expected: people take minutes per video. Between two rounds the learner works for seconds to
-minutes (README, benchmark), in the memory that the features of all proposals need, 4 bytes a
+minutes (docs/benchmark.md), in the memory that the features of all proposals need, 4 bytes a
 number. A page is served in milliseconds on any machine.
 """
 
@@ -58,6 +61,9 @@ def get_config(variant: str = "default") -> ConfigDict:
   campaign.num_initial = 0  # videos of the first round, at random; 0: initial_ratio (Sec. 4.1)
   campaign.max_videos = 0  # the most to label; 0: budget_ratio
   campaign.num_rounds = 0  # the most rounds; 0: as many as the budget has
+  # The share of a round's videos that must be decided before the next one opens. What is decided
+  # later trains the round after; the last round waits for all. 1: nobody is ahead of anybody.
+  campaign.round_quorum = 0.9
   campaign.slots_per_label = 16  # instances of a class in a video that the learner can hold  [open]
   campaign.suggestions = False  # shows the model's detections to annotators: they bias
   campaign.policy = ConfigDict(Policy()._asdict())  # annotators a task, agreement, leases, gold
@@ -72,7 +78,7 @@ def get_config(variant: str = "default") -> ConfigDict:
 
   campaign.host = "127.0.0.1"  # "0.0.0.0": all of this machine's addresses; then set `address`
   campaign.port = 8000
-  campaign.address = ""  # http(s)://NAME[:PORT] by which people reach the server; "": host and port
+  campaign.address = ""  # http(s)://NAME[:PORT][/FOLDER] by which people reach it; "": host, port
   campaign.poll_seconds = 2.0  # from one look at the answers to the next
   campaign.proxy_height = 480  # pixels of the shorter side of what browsers play
   campaign.serve_when_done = True  # keeps the pages up after the last round, to look and correct
@@ -84,7 +90,9 @@ def get_config(variant: str = "default") -> ConfigDict:
   data.fps, data.stride, data.window = 0.0, 0.0, 0.0  # 0: as stored with the features
   data.proposals = ""  # "" draws sliding windows
   data.proposals_format = "auto"
-  data.num_proposals = 0
+  # The most proposals of a video: of a file the best, of windows the longest lengths; 0: all. The
+  # pool has room for as many in each video as in the largest, and "auto" compares each two of one.
+  data.num_proposals = 4000
   data.windows = ConfigDict({"shortest": 2.0, "longest": 0.0, "ratio": 1.4, "overlap": 0.75})
   data.annotations = ""  # of Testing and Knowledge-Source
   data.annotations_format = "auto"

@@ -7,51 +7,43 @@ writes loses nothing.
 from __future__ import annotations
 
 import functools
-import hashlib
-import math
 import pathlib
+import shutil
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import annotate_setup, context, localizers
+from experiments import (
+  annotate_growth,
+  asked_before,
+  context,
+  learner_checks,
+  localizers,
+  pool_storage,
+  unused_settings,
+)
+from experiments.annotate_plan import Plan, asked_videos, make_plan
 from experiments.annotate_setup import Setup
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir
 from tal_jax import learner
-from tal_jax.annotation import campaign_data, exports, loop
+from tal_jax.annotation import campaign_data, exports, loop, pace, rounds
 from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.patience import Patience
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.ground_truth import ground_truth
 from tal_jax.data.types import DataError, Dataset
-from tal_jax.models import localizer as localizer_lib
 from tal_jax.models import stage_wise
 from tal_jax.pool import take
 from tal_jax.selection import NEEDS, SELECTION, prior
 
 EXPORT = "annotations.json"
-# What may change between two starts of a campaign; all else makes the learner.
-_FREE = ("campaign", "name", "batch_size", "budget_ratio", "tensorboard", "oracle")
+CHECKPOINTS, LAL = "checkpoints", "lal.npz"  # in the work directory
 _LEARNER, _LAL = range(2)  # random streams
-
-
-class _Plan(NamedTuple):
-  """How much is to be labelled."""
-
-  initial: int  # videos of round 0, at random [paper, Sec. 4.1]
-  batch: int  # videos of each other round
-  budget: int  # videos in all
-  limit: int  # rounds; 0: no limit
-
-  def rounds_left(self, number: int, labeled: int) -> int:
-    """How many rounds there are from `number` on, with `labeled` videos before it."""
-    more = (math.ceil((self.budget - labeled) / self.batch) if number
-            else 1 + math.ceil((self.budget - self.initial) / self.batch))
-    return max(min(more, self.limit - number) if self.limit else more, 0)
 
 
 def run(config: ConfigDict, campaign: Campaign, setup: Setup, folder: pathlib.Path,
@@ -70,49 +62,67 @@ def run(config: ConfigDict, campaign: Campaign, setup: Setup, folder: pathlib.Pa
     DataError: data that cannot be used, or of another campaign.
     RequestError: the learner's rounds are not those of the database.
   """
-  data = load(config, setup, report)
+  setup, _ = asked_before.settled(campaign, setup)
+  contents: dict[str, str] = {}
+  data = load(config, setup, report, folder, contents)
   _check_asked(campaign, data)
-  directory = Workdir(folder, _identity(config, data))
+  before = annotate_growth.last(folder)
+  now = annotate_growth.record(config, data, contents, campaign, before)
+  _make_way(folder, before, now, report)
+  directory = Workdir(folder, now, may_change=True)
   shared = _context(config, data, folder, report)
-  checkpoints = Checkpoints(folder / "checkpoints")
+  checkpoints = Checkpoints(folder / CHECKPOINTS)
+  patience = Patience(folder, report.say)
   state = checkpoints.restore(shared.first)
-  rows = directory.rows(config.campaign.strategy, 0)
+  rows = directory.all_rows()
   if state is not None and int(state.step) >= len(rows):
     state = None  # its rows are gone: the answers are read again
   done = -1 if state is None else int(state.step)
-  if any(folder.glob("*.jsonl")):  # without results the configuration may still be changed
-    directory.keep(config.campaign.strategy, 0, done)
+  if any(folder.glob("*.jsonl")):
+    directory.keep(None, 0, done)
   if state is not None:  # killed after the checkpoint
     loop.record(campaign, done, _result(rows[done]))
-  number, plan = done + 1, _plan(config, len(data.ids.selection))
-  labeled = rows[done]["num_labeled"] if state is not None else 0
-  report.expect_more(plan.rounds_left(number, labeled))
+  number, plan = done + 1, make_plan(config, len(data.ids.selection))
+  pace.plan(campaign, plan.budget)
+  known = max(rounds.num_rounds(campaign) - number, 0)
+  report.expect_more(known + plan.rounds_left(number + known, *asked_videos(campaign, data)))
   # A round that is open is done, though the plan may have become smaller.
-  while plan.rounds_left(number, labeled) or loop.known_round(campaign, number) is not None:
-    state, row, names = _round(config, campaign, setup, shared, state, number, plan, folder,
+  while (plan.rounds_left(number, *asked_videos(campaign, data))
+         or loop.known_round(campaign, number) is not None):
+    state, row, names = _round(config, campaign, setup, shared, state, number, plan, patience,
                                report, advance)
-    directory.append(row, {"strategy": row["strategy"], "seed": 0, "step": number,
-                           "video_ids": names})
-    checkpoints.save(state)
-    loop.record(campaign, number, _result(row))
-    exports.write(campaign, folder / EXPORT, "activitynet")
+    row["strategy"] = annotate_growth.chosen_by(now, number)
+    patience.again(functools.partial(_append, directory, row, names))
+    patience.again(functools.partial(checkpoints.save, state))
+    patience.again(functools.partial(loop.record, campaign, number, _result(row)))
+    patience.again(functools.partial(exports.write, campaign, folder / EXPORT, "activitynet"))
     report.step(_text(row))
-    number, labeled = number + 1, row["num_labeled"]
+    number += 1
   checkpoints.close()
-  loop.finish(campaign)
-  exports.write(campaign, folder / EXPORT, "activitynet")
+  patience.again(functools.partial(loop.finish, campaign))
+  patience.again(functools.partial(exports.write, campaign, folder / EXPORT, "activitynet"))
 
 
-def load(config: ConfigDict, setup: Setup, report: Reporter) -> Dataset:
-  """The pools, on the devices unless they are memory-mapped files."""
+def load(config: ConfigDict, setup: Setup, report: Reporter, folder: pathlib.Path | None = None,
+         contents: dict[str, str] | None = None) -> Dataset:
+  """The pools, on the devices unless they are memory-mapped files.
+
+  `folder`: of such files where the memory has no room; `contents`: as in `campaign_data.load`.
+  """
+  if line := unused_settings.line(config):
+    report.say(line)
   options = config.data.to_dict()
   for name in ("seed", "annotations", "annotations_format"):  # read already
     options.pop(name)
   reads = localizers.make(config).reads
-  data = campaign_data.load(
-      {video_id: setup.probes[video_id] for video_id in setup.pool}, setup.intended,
-      setup.annotated, slots=config.campaign.slots_per_label, encoder=config.encoder, reads=reads,
-      progress=functools.partial(report.working, "loading videos"), **options)
+  data = pool_storage.load(
+      lambda options: campaign_data.load(
+          {video_id: setup.probes[video_id] for video_id in setup.pool}, setup.intended,
+          setup.annotated, slots=config.campaign.slots_per_label, encoder=config.encoder,
+          reads=reads, progress=functools.partial(report.working, "loading videos"),
+          contents=contents, **options),
+      options, folder and folder / pool_storage.FOLDER, report)
+  pool_storage.check_pairs(config.model, data)
   report.say(f"{len(data.ids.selection)} Selection, {len(data.ids.testing)} Testing, "
              f"{len(data.ids.knowledge_source)} Knowledge-Source videos, {len(data.classes)} "
              f"classes, {context.describe(data.selection, reads)}.")
@@ -120,7 +130,7 @@ def load(config: ConfigDict, setup: Setup, report: Reporter) -> Dataset:
 
 
 def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context.Context,
-           state: learner.LearnerState | None, number: int, plan: _Plan, folder: pathlib.Path,
+           state: learner.LearnerState | None, number: int, plan: Plan, patience: Patience,
            report: Reporter, advance: Callable[[], None]
            ) -> tuple[learner.LearnerState, dict[str, Any], list[str]]:
   """One round: the state after it, its row of metrics, and its videos."""
@@ -128,33 +138,44 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
   ids, pool = data.ids.selection, data.selection
   begun = 0.0
 
-  def show(names: list[str]) -> None:
-    annotate_setup.show(campaign, setup, names, folder / annotate_setup.MEDIA,
-                        height=options.proxy_height, progress=functools.partial(
-                            report.working, f"round {number}: videos for browsers"))
-
   def wait() -> None:
     nonlocal begun
     if options.suggestions and state is not None:
       names = loop.known_round(campaign, number)
       asked = take(pool, np.array([ids.index(name) for name in names]))
-      loop.suggest(campaign, number, names, setup.intended, data.classes,
-                   shared.localizer.detect(state.model, asked))
-    loop.wait(campaign, number, advance=advance, poll_seconds=options.poll_seconds,
-              report=functools.partial(_tell, report, number))
+      patience.again(functools.partial(
+          loop.suggest, campaign, number, names, setup.intended, data.classes,
+          shared.localizer.detect(state.model, asked)))
+    patience.again(functools.partial(
+        loop.wait, campaign, number, advance=advance, poll_seconds=options.poll_seconds,
+        enough=enough, report=functools.partial(_tell, report, number)))
     begun = time.perf_counter()
 
-  people = loop.human_oracle(campaign, number, ids, setup.intended, data.classes, opened=show,
-                             wait=wait)
+  def enough() -> bool:
+    if rounds.is_closed(campaign, number) or plan.rounds_left(
+        number + 1, *asked_videos(campaign, data)):
+      return rounds.has_enough(campaign, number, options.round_quorum)
+    return rounds.all_decided(campaign)  # nothing would train with what comes later
+
+  asked, free = asked_videos(campaign, data)
+  size = max(min(plan.batch, plan.videos_left(asked, free)), 1)
+  after = number + 1, asked + size, free - size
+  ahead = min(plan.batch, plan.videos_left(*after[1:])) if plan.rounds_left(*after) else 0
+  select = (loop.as_it_was(campaign, number, ids, learner.at_random) if state is None else
+            loop.selector(campaign, number, ids, SELECTION[options.strategy], ahead=ahead))
+  people = loop.Asking(campaign, number, ids, setup.intended, data.classes, select, wait=wait,
+                       again=patience.again)
   if state is None:
-    state, info = learner.start(shared.first, pool, annotate=people, num_initial=plan.initial)
+    state, info = learner.start(shared.first, pool, annotate=people.annotate,
+                                select=people.choose, num_initial=plan.initial)
   else:
-    left = max(plan.budget - int(state.labeled.sum()), 1)
-    state, info = learner.step(
-        state, pool, annotate=people, batch_size=min(plan.batch, left),
-        select=loop.selector(campaign, number, ids, SELECTION[options.strategy]))
-  if said := localizer_lib.statement(info.fit):
-    report.say(f"round {number}: {said}")
+    state, info = learner.step(state, pool, annotate=people.annotate, select=people.choose,
+                               batch_size=size)
+  shared.check_training(
+      state, info, when=f"round {number}",
+      after="The answers are kept: the same command goes on from them")
+  for line in learner_checks.remarks(state, info.fit):
+    report.say(f"round {number}: {line}")
   result = ap = None
   if data.ids.testing:
     result, ap, _ = shared.evaluate(state.model)
@@ -165,7 +186,7 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
          "map_at_50": None if result is None else float(result.mean_ap[0]), "attention_ap": ap,
          "seconds": round(time.perf_counter() - begun, 3),
          **info.fit.metrics}
-  return state, row, [ids[i] for i in info.indices]
+  return state, row, loop.known_round(campaign, number)
 
 
 def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
@@ -185,7 +206,7 @@ def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
         prior=w0, prior_decisions=stage_wise.decision(w0, data.selection))
   elif need == "lal":
     knowledge = learner.Knowledge(lal=context.lal_selector(
-        config, data, settings, keys[_LAL], folder / "lal.npz", report))
+        config, data, settings, keys[_LAL], folder / LAL, report))
   return context.Context(
       config=config, seed=0, data=data, localizer=localizer, knowledge=knowledge,
       truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
@@ -194,16 +215,18 @@ def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
           num_videos=len(data.ids.selection), localizer=localizer, knowledge=knowledge))
 
 
-def _identity(config: ConfigDict, data: Dataset) -> dict[str, Any]:
-  """What must be the same at every start: the learner's settings, and the pool with its labels."""
-  labels = np.asarray(data.selection.truth_labels)
-  digest = hashlib.sha256(repr((data.ids, data.classes, labels.shape)).encode())
-  digest.update(labels.tobytes())
-  settings = {name: value for name, value in config.to_dict().items() if name not in _FREE}
-  return settings | {
-      "pool": {"videos": len(data.ids.selection), "classes": list(data.classes),
-               "videos_and_labels": digest.hexdigest()[:16]},
-      "campaign": {"num_initial": config.campaign.num_initial}}
+def _make_way(folder: pathlib.Path, before: Mapping[str, Any] | None, now: Mapping[str, Any],
+              report: Reporter) -> None:
+  """Tells what changed since the last start; what the learner was goes, if it does not fit."""
+  for line in annotate_growth.changes(before, now) if before else ():
+    report.say(f"changed since the last start: {line}")
+  if before is None or annotate_growth.is_another_lal(before, now):
+    for path in (folder / LAL, context.episodes_file(folder / LAL)):
+      path.unlink(missing_ok=True)
+  if before is None or annotate_growth.is_another_learner(before, now):
+    if (folder / CHECKPOINTS).exists():
+      report.say("the learner is trained anew, from the answers of all rounds")
+      shutil.rmtree(folder / CHECKPOINTS)
 
 
 def _check_asked(campaign: Campaign, data: Dataset) -> None:
@@ -217,11 +240,11 @@ def _check_asked(campaign: Campaign, data: Dataset) -> None:
                     f"{', '.join(missing[:5])}: put their files, features and labels back")
 
 
-def _plan(config: ConfigDict, total: int) -> _Plan:
-  initial = min(total, config.campaign.num_initial or max(1, round(config.initial_ratio * total)))
-  budget = max(initial, round(config.budget_ratio * total))
-  return _Plan(initial, config.batch_size, max(initial, min(
-      budget, config.campaign.max_videos or budget)), config.campaign.num_rounds)
+def _append(directory: Workdir, row: dict[str, Any], names: list[str]) -> None:
+  """Adds the row of a round, and its videos; again: in place of what an earlier try has left."""
+  directory.keep(row["strategy"], row["seed"], row["step"] - 1)
+  directory.append(row, {"strategy": row["strategy"], "seed": row["seed"], "step": row["step"],
+                         "video_ids": names})
 
 
 def _result(row: dict[str, Any]) -> loop.Result:
@@ -230,7 +253,8 @@ def _result(row: dict[str, Any]) -> loop.Result:
 
 def _tell(report: Reporter, number: int, now: loop.Progress) -> None:
   disputed = f" ({now.disputed} wait for an operator)" if now.disputed else ""
-  report.working(f"round {number}{disputed}: tasks decided", now.decided, now.tasks)
+  late = f" ({now.late} of the rounds before are open)" if now.late else ""
+  report.working(f"round {number}{disputed}{late}: tasks decided", now.decided, now.tasks)
 
 
 def _text(row: dict[str, Any]) -> str:

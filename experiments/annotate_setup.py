@@ -7,22 +7,20 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from absl import logging
 from ml_collections import ConfigDict
 
-from experiments import context
+from experiments import annotate_labels, campaign_ranges, context
 from experiments.reporter import Reporter
-from tal_jax.annotation import campaign_data, gold, intended, media, proxies
+from tal_jax.annotation import campaign_data, gold, media, names, proxies, proxy_process
 from tal_jax.annotation.campaign import Campaign, Policy, Video, add_classes, add_videos
 from tal_jax.annotation.intended import ClassText, Intended
 from tal_jax.annotation.media import Probe
+from tal_jax.annotation.proxy_process import Outcome
 from tal_jax.data import option_names
-from tal_jax.data.annotations import find_id, read_annotations, several
+from tal_jax.data.annotations import several
 from tal_jax.data.types import Annotations, DataError
-from tal_jax.encoders.video import VideoFault
 from tal_jax.encoders.video_files import find_videos
 
-ASKS = ("labels", "all")
 MEDIA = "media"  # folder of proxies, in the work directory
 
 
@@ -46,29 +44,11 @@ def checked(config: ConfigDict) -> ConfigDict:
   """
   config = config.copy_and_resolve_references()
   options = config.campaign
+  campaign_ranges.check(config)
   with config.unlocked():
     config.strategies, config.seeds = (options.strategy,), 1
   config = context.checked(config)
   options = config.campaign
-  ranges = (("ask", options.ask in ASKS, f"one of {ASKS}"),
-            ("slots_per_label", options.slots_per_label >= 1, "at least 1"),
-            ("num_initial", options.num_initial >= 0, "not negative (0: by initial_ratio)"),
-            ("max_videos", options.max_videos >= 0, "not negative (0: by budget_ratio)"),
-            ("num_rounds", options.num_rounds >= 0, "not negative (0: as many as there are)"),
-            ("poll_seconds", options.poll_seconds > 0, "positive"),
-            ("proxy_height", options.proxy_height >= 64, "at least 64"),
-            ("policy.annotators", 1 <= options.policy.annotators <= options.policy.max_annotators,
-             "from 1 to policy.max_annotators"),
-            ("policy.lease_seconds", options.policy.lease_seconds > 0, "positive"))
-  for name, good, wanted in ranges:
-    if not good:
-      value = functools.reduce(getattr, name.split("."), options)
-      raise DataError(f"campaign.{name} = {value!r}: it must be {wanted}")
-  if options.strategy == "mcle" and config.mcle.prior != "knowledge_source":
-    raise DataError("mcle.prior = 'search' is simulated from annotated videos, which a campaign "
-                    "does not have: set --config.mcle.prior=knowledge_source")
-  if options.strategy == "greedy_oracle":
-    raise DataError("campaign.strategy = 'greedy_oracle' looks at truths that are not known")
   for name in ("videos", "labels" if options.ask == "labels" else "classes"):
     if not options[name]:
       raise DataError(f"campaign.{name} is not set: add --config.campaign.{name}=PATH")
@@ -89,6 +69,7 @@ def look(config: ConfigDict, folder: pathlib.Path, report: Reporter) -> Setup:
     DataError: no video that can be asked for.
   """
   options = config.campaign
+  files = annotate_labels.read_files(options)
   paths = find_videos(several(options.videos), ids=options.get("ids", "name"),
                       option="--config.campaign.ids=path").paths
   folder.mkdir(parents=True, exist_ok=True)
@@ -100,28 +81,22 @@ def look(config: ConfigDict, folder: pathlib.Path, report: Reporter) -> Setup:
     annotated = campaign_data.read_annotated(config.data.annotations,
                                              format=config.data.annotations_format)
   annotated = _used(annotated, config)
-  texts = intended.read_classes(options.classes) if options.classes else {}
-  if options.ask == "all":
-    labels = intended.every_class(list(probes), tuple(sorted(texts)))
-  else:
-    labels = intended.draw_classes(intended.read_labels(options.labels), options.num_classes,
-                                   seed=config.data.seed)
-  asked = {video_id: labels[name] for video_id in probes
-           if (name := find_id(video_id, labels)) is not None}
-  golds = _gold(options.gold, probes, asked)
-  elsewhere = {video_id for video_id in asked if find_id(video_id, annotated.videos)}
-  elsewhere |= {item.video for item in golds}
+  videos = names.Videos({video_id: path.name for video_id, path in paths.items()})
+  measured = videos.of(annotated.videos, "data.annotations")[0].keys()
+  asked, golds, remarks = annotate_labels.match(config, files, videos, probes, measured)
+  elsewhere = (measured & asked.keys()) | {item.video for item in golds}
   pool = tuple(sorted(asked.keys() - elsewhere))
   report.say(f"{len(paths)} videos: {len(pool)} to be asked for, {len(elsewhere)} in Testing, "
              f"Knowledge-Source or gold, {len(probes) - len(asked)} without a label of the "
              f"campaign, {len(faults)} that cannot be used; "
              f"{sum(looked_at.obstacle != '' for looked_at in probes.values())} need a proxy")
+  for line in remarks:
+    report.say(line)
   if not pool:
-    raise DataError(
-        f"no video of campaign.videos = {options.videos} can be asked for: are the videos' files "
-        "named after the ids of campaign.labels?")
-  return Setup(paths, probes, pool, {video_id: asked[video_id] for video_id in pool}, texts,
-               annotated, golds)
+    raise DataError(f"no video of campaign.videos = {options.videos} can be asked for: those with "
+                    "labels are all in Testing, Knowledge-Source or gold, or cannot be used")
+  return Setup(paths, probes, pool, {video_id: asked[video_id] for video_id in pool},
+               files.texts, annotated, golds)
 
 
 def fill(campaign: Campaign, setup: Setup, folder: pathlib.Path, *, instructions: str) -> None:
@@ -135,46 +110,42 @@ def fill(campaign: Campaign, setup: Setup, folder: pathlib.Path, *, instructions
 
   Raises:
     RequestError: what the database has does not fit.
-    DataError: a proxy cannot be made.
+    DataError: proxies are wanted, and cannot be made on this machine.
   """
+  if any(setup.probes[name].obstacle for name in (*setup.pool, *(g.video for g in setup.gold))):
+    proxies.require_encoder()
   golds = {item.video: item for item in setup.gold}
   labels = {label for asked in setup.intended.values() for label in asked}
   labels |= {item.label for item in setup.gold}
   add_classes(campaign, [
       (label, setup.texts.get(label, ClassText()).instructions or instructions)
       for label in sorted(labels)])
-  add_videos(campaign, [_video(setup, video_id, proxies.proxy_path(
-      video_id, setup.paths[video_id], folder)) for video_id in (*setup.pool, *golds)])
+  add_videos(campaign, [known_video(setup, name, folder) for name in (*setup.pool, *golds)],
+             correct=True)
   if golds:
-    show(campaign, setup, list(golds), folder)
     gold.add_gold(campaign, setup.gold)
 
 
-def show(campaign: Campaign, setup: Setup, names: list[str], folder: pathlib.Path, *,
-         height: int = 480, progress: Callable[[int, int], None] = lambda done, total: None
-         ) -> None:
-  """Makes what browsers play of the videos, where the videos themselves will not do.
-
-  One that cannot be made is reported; the page then gets the video as it is.
-  """
-  ready = []
-  for done, name in enumerate(names):
-    progress(done, len(names))
-    try:
-      path = proxies.playable(name, setup.paths[name], setup.probes[name], folder, height=height)
-    except VideoFault as error:
-      logging.warning("%s", error)
-      path = setup.paths[name]
-    ready.append(_video(setup, name, path))
-  add_videos(campaign, ready)
+def make_ready(setup: Setup, folder: pathlib.Path, name: str, stopped: Callable[[], bool], *,
+               height: int) -> tuple[Outcome, Video | None]:
+  """Makes what browsers play of a video; see `proxy_maker.Make`."""
+  if name not in setup.probes:
+    return Outcome(problem="its file is not in campaign.videos any more, or cannot be used"), None
+  outcome = proxy_process.make(proxy_process.Request(
+      name, str(setup.paths[name]), setup.probes[name], str(folder), height), stopped=stopped)
+  return outcome, known_video(setup, name, folder)
 
 
-def _video(setup: Setup, name: str, plays: pathlib.Path) -> Video:
-  looked_at = setup.probes[name]
-  source = setup.paths[name]
+def known_video(setup: Setup, name: str, folder: pathlib.Path) -> Video:
+  """A video as the campaign knows it; ready if a browser can play what is there."""
+  looked_at, source = setup.probes[name], setup.paths[name]
+  plays = source
+  if looked_at.obstacle and source.exists():
+    proxy = proxies.proxy_path(name, source, folder)
+    plays = proxy if proxy.exists() else source
   return Video(name, str(source.resolve()), looked_at.duration, looked_at.fps,
-               str((plays if plays.exists() else source).resolve()), looked_at.width,
-               looked_at.height, looked_at.num_frames)
+               str(plays.resolve()), looked_at.width, looked_at.height, looked_at.num_frames,
+               ready=not looked_at.obstacle or plays != source)
 
 
 def _used(annotated: Annotations, config: ConfigDict) -> Annotations:
@@ -182,20 +153,3 @@ def _used(annotated: Annotations, config: ConfigDict) -> Annotations:
   subsets = {config.data.testing_subset, config.data.knowledge_subset} - {""}
   return annotated._replace(videos={
       key: video for key, video in annotated.videos.items() if video.subset in subsets})
-
-
-def _gold(path: str, probes: dict[str, Probe], asked: Intended) -> tuple[gold.Gold, ...]:
-  """The gold tasks of an annotation file: each class of each of its videos."""
-  if not path:
-    return ()
-  found = []
-  for key, video in read_annotations(path).videos.items():
-    name = find_id(key, probes)
-    if name is None:
-      raise DataError(f"campaign.gold = {path}: {key} is not among campaign.videos")
-    for label in dict.fromkeys([*video.labels, *asked.get(name, {})]):
-      segments = [tuple(map(float, segment)) for segment, other in
-                  zip(video.segments, video.labels, strict=True) if other == label]
-      hint = intended.inside(asked.get(name, {}).get(label), probes[name].duration)
-      found.append(gold.Gold(name, label, segments, hint))
-  return tuple(found)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tal_jax import devices
 
 _REDRAW_SECONDS = 0.5  # at least from one to the next
+_CLEAR = "\r\x1b[2K"  # a line of a terminal
 
 
 class Reporter:
@@ -26,7 +27,11 @@ class Reporter:
                     bar_format=None if counts_steps else "{desc}: {elapsed}{postfix}")
 
   def say(self, text: str) -> None:
-    if self._talks:
+    """Writes a line, above the bar; a closed bar may have one of another process in its place."""
+    if self._talks and self.bar.disable:
+      sys.stderr.write(f"{_CLEAR if sys.stderr.isatty() else chr(10)}{text}\n")
+      sys.stderr.flush()
+    elif self._talks:
       tqdm.write(text, file=sys.stderr)
 
   def expect_more(self, steps: int) -> None:

@@ -6,7 +6,7 @@ Reads WORKDIR/metrics.jsonl, as experiments.simulate writes it, and fits seconds
 over all strategies: a cost per step that is linear in the labelled set lies on it. The line is
 Theil and Sen's, whose slope is the median of those of all pairs: steps during which the machine was
 busy with something else, and which only last longer, move it little. A strategy's first row is left
-out: its training is shared and was done before.
+out: its training is shared, and most of its time may be that of compiling.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The work directory of a run: what is in it, and how a killed run goes on.
 
-    config.json            the configuration; once there are results, another one is refused
+    config.json            the configuration; once there are results, another one is refused, unless
+                           the run may change it
     metrics.jsonl          a row per strategy, seed and step
     selections.jsonl       which videos were chosen in it
     checkpoints/           of each strategy and seed, written after their rows
@@ -14,9 +15,11 @@ need not see: they hold the same rows in memory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from tal_jax import devices
@@ -28,15 +31,21 @@ _ROW_FILES = ("metrics.jsonl", "selections.jsonl")
 class Workdir:
   """Opens the directory for one configuration.
 
+  Args:
+    path: of the directory.
+    config: of the run.
+    may_change: whether the run goes on with another configuration.
+
   Raises:
     DataError: the directory holds a run of another configuration, or cannot be used.
   """
 
-  def __init__(self, path: str | os.PathLike, config: dict[str, Any]):
+  def __init__(self, path: str | os.PathLike, config: dict[str, Any], *,
+               may_change: bool = False):
     self.path = pathlib.Path(path)
-    self._rows = devices.from_writer(lambda: self._open(config))
+    self._rows = devices.from_writer(lambda: self._open(config, may_change))
 
-  def _open(self, config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+  def _open(self, config: dict[str, Any], may_change: bool) -> dict[str, list[dict[str, Any]]]:
     """Claims the directory for the configuration; the rows that are there."""
     if self.path.exists() and not self.path.is_dir():
       raise DataError(f"--workdir={self.path} is a file: give a folder")
@@ -44,7 +53,9 @@ class Workdir:
     file = self.path / "config.json"
     config = json.loads(json.dumps(config))  # tuples become lists, as they are read back
     has_results = any((self.path / name).exists() for name in _ROW_FILES)
-    if file.exists() and has_results:
+    if may_change:
+      write_json(file, config)
+    elif file.exists() and has_results:
       check_same(file, config)
     elif has_results:
       raise DataError(
@@ -72,11 +83,14 @@ class Workdir:
         continue
       append_row(self.path / name, row)
 
-  def keep(self, strategy: str, seed: int, last_step: int) -> None:
-    """Takes the rows of a run after `last_step` out (-1: all), and any torn row."""
+  def keep(self, strategy: str | None, seed: int, last_step: int) -> None:
+    """Takes the rows of a run after `last_step` out (-1: all), and any torn row.
+
+    None is the run of all strategies.
+    """
     for name in _ROW_FILES:
       self._rows[name] = [row for row in self._rows[name]
-                          if (row["strategy"], row["seed"]) != (strategy, seed)
+                          if strategy not in (None, row["strategy"]) or row["seed"] != seed
                           or row["step"] <= last_step]
       if devices.is_writer():
         write_text(self.path / name, "".join(
@@ -120,7 +134,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def append_row(path: pathlib.Path, row: dict[str, Any]) -> None:
   """Adds a row; it is on disk when this returns."""
-  with path.open("a") as file:
+  with _naming(path), path.open("a") as file:
     file.write(json.dumps(row, allow_nan=False) + "\n")
     file.flush()
     os.fsync(file.fileno())
@@ -133,8 +147,19 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 def write_text(path: pathlib.Path, text: str) -> None:
   part = path.with_name(path.name + ".part")
-  part.write_text(text, encoding="utf-8")
-  os.replace(part, path)
+  with _naming(path):
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+  """A full disk has no name of its own: the error gets the file's."""
+  try:
+    yield
+  except OSError as error:
+    error.filename = error.filename or str(path)
+    raise
 
 
 def _differences(old: Any, new: Any, prefix: str = ""):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from tal_jax.learner import LearnerState
 from tal_jax.models.localizer import PerVideo
 
 _KEPT = 3  # the last one may be damaged, and the one before it
+_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
 def _saved(state: LearnerState) -> dict[str, Any]:
@@ -73,12 +75,22 @@ class Checkpoints:
             **alone))
 
   def save(self, state: LearnerState) -> None:
-    """Writes a checkpoint for `state.step`; it counts only once it is complete."""
+    """Writes a checkpoint for `state.step`; it counts only once it is complete.
+
+    Raises OSError, with the folder, where the disk is full or cannot be written; may be repeated.
+    """
     tree = _saved(state)
     if not devices.is_writer():
       return
-    self._manager.save(int(state.step), args=ocp.args.Composite(
-        state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave({"digest": _digest(tree)})))
+    try:
+      self._manager.save(int(state.step), args=ocp.args.Composite(
+          state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave({"digest": _digest(tree)})))
+    except OSError as error:
+      raise OSError(error.errno, error.strerror, str(self._directory)) from error
+    except ValueError as error:  # tensorstore's, in whose text the system's error stands
+      if not (code := _SYSTEM_ERROR.search(str(error))):
+        raise
+      raise OSError(int(code[1]), os.strerror(int(code[1])), str(self._directory)) from error
 
   def restore(self, like: LearnerState) -> LearnerState | None:
     """The last good state, or None.

@@ -171,11 +171,18 @@ def _attending(state: LearnerState) -> Attending:
   return state.localizer
 
 
-def start(state: LearnerState, pool: VideoPool, *, num_initial: int,
-          annotate: Annotate) -> tuple[LearnerState, StepInfo]:
+def at_random(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
+              batch_size: int) -> chex.Array:
+  """The first videos, as `start` takes them: any, in ascending order."""
+  del pool
+  return jnp.sort(jax.random.permutation(key, state.labeled.shape[0])[:batch_size])
+
+
+def start(state: LearnerState, pool: VideoPool, *, num_initial: int, annotate: Annotate,
+          select: SelectFn = at_random) -> tuple[LearnerState, StepInfo]:
   """The first training set: `num_initial` videos at random (Sec. 4.1: 10 %)."""
   key, k_initial = jax.random.split(state.key)
-  indices = jnp.sort(jax.random.permutation(k_initial, state.labeled.shape[0])[:num_initial])
+  indices = jnp.asarray(select(k_initial, state, pool, batch_size=num_initial))
   return _label_and_train(state.replace(key=key), pool, indices, annotate)
 
 

@@ -1,5 +1,6 @@
 """Fixtures for all tests. `data_dir` finds the real data sets, or skips with the reason."""
 
+import importlib.metadata
 import os
 import pathlib
 
@@ -7,6 +8,11 @@ import pytest
 
 # The binaries that tests start keep nothing in the home of whoever runs the tests.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+# Tests compile more than they compute, and XLA compiles three times as fast for a CPU if it does
+# not optimise. XLA_FLAGS="" gives the programs that users run. (An unknown flag ends the process.)
+if (0, 7) <= tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) <= (0, 12):
+  os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false "
+                                     "--xla_backend_optimization_level=0")
 
 _MOST_MAPS = 30_000
 _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"

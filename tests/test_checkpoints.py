@@ -1,6 +1,8 @@
 """Checkpoints: exact, and never damaged ones in silence."""
 
+import errno
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -240,3 +242,22 @@ def test_in_another_process(first, tmp_path):
           "knowledge=pools.knowledge(pool)); "
           "assert t.content(t.restore(sys.argv[1], like)) == t.content(t.at(like, 7))")
   subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], cwd=ROOT, check=True)
+
+
+def test_what_cannot_be_written_names_the_folder_and_may_be_repeated(first, tmp_path):
+  """A limit on the size of files stands for the full disk, which tensorstore reports likewise."""
+  checkpoints = lib.Checkpoints(tmp_path)
+  checkpoints.save(at(first, 0))
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  for most in (0, 512):  # met by orbax's own files, and by tensorstore's
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+      with pytest.raises(OSError) as fault:
+        checkpoints.save(at(first, 1))
+    finally:
+      resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (fault.value.errno, fault.value.filename) == (errno.EFBIG, str(tmp_path))
+  assert content(restore(tmp_path, first)) == content(at(first, 0))
+  checkpoints.save(at(first, 1))
+  checkpoints.close()
+  assert content(restore(tmp_path, first)) == content(at(first, 1))

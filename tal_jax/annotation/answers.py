@@ -6,14 +6,17 @@ The states and their steps are described in `campaign`; what the answers amount 
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from tal_jax.annotation import quality, rows, states, store
-from tal_jax.annotation.campaign import Campaign, Policy
-from tal_jax.annotation.decisions import requeue, settle
+from tal_jax.annotation import rows, states, versions
+from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.counting import given_by
+from tal_jax.annotation.decisions import judge, settle
 from tal_jax.annotation.errors import Conflict, InvalidAnswer, LeaseLost
-from tal_jax.annotation.leases import hold
-from tal_jax.annotation.standing import STOPPED, standing
+from tal_jax.annotation.exclusions import MAX_REASON
+from tal_jax.annotation.leases import hold, is_at_work
 
 
 class Draft(NamedTuple):
@@ -31,7 +34,8 @@ class Receipt(NamedTuple):
 def save_draft(campaign: Campaign, worker_id: int, task_id: int, draft: Draft) -> bool:
   """Keeps the draft unless one of the same or a later revision is there; whether it was kept.
 
-  Taken also when the lease has expired (nothing is lost), not once it was submitted or released.
+  A worker has one draft of a video, whichever of its tasks it is saved and loaded by. It is taken
+  also when the lease has expired (nothing is lost), not once it was submitted or released.
 
   Raises:
     InvalidAnswer: too long, or a revision that is not a count.
@@ -49,77 +53,110 @@ def save_draft(campaign: Campaign, worker_id: int, task_id: int, draft: Draft) -
         "INSERT INTO drafts (task_id, worker_id, revision, body, saved_at) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (task_id, worker_id) DO UPDATE SET revision = excluded.revision, "
         "body = excluded.body, saved_at = excluded.saved_at WHERE excluded.revision > revision",
-        (task_id, worker_id, *draft, campaign.clock())).rowcount > 0
+        (_draft_task(db, task_id), worker_id, *draft, campaign.clock())).rowcount > 0
 
 
 def load_draft(campaign: Campaign, worker_id: int, task_id: int) -> Draft | None:
   with campaign.store.read() as db:
     row = db.execute("SELECT revision, body FROM drafts WHERE worker_id = ? AND task_id = ?",
-                     (worker_id, task_id)).fetchone()
+                     (worker_id, _draft_task(db, task_id))).fetchone()
     return row and Draft(*row)
 
 
 def submit(campaign: Campaign, worker_id: int, task_id: int, submission_id: str,
-           segments: rows.Segments, comment: str = "") -> Receipt:
-  """Stores an answer; acknowledged, by returning, only after it is on the disk.
+           segments: rows.Segments, comment: str = "", unusable: str = "") -> Receipt:
+  """`submit_all` of one task; what else the worker's visit holds stays theirs."""
+  return submit_all(campaign, worker_id, {task_id: segments}, submission_id, comment, unusable)
 
-  The last answer that a task wants also decides it, in the same transaction. The answer may also
-  stop workers (`standing`): tasks that they answered and that are undecided get one more place.
+
+def submit_all(campaign: Campaign, worker_id: int, given: Mapping[int, rows.Segments],
+               submission_id: str, comment: str = "", unusable: str = "") -> Receipt:
+  """Stores the answers to tasks of a visit, all or none; acknowledged, by returning, only after
+  they are on the disk.
+
+  The last answer that a task wants also decides it, in the same transaction. That may also stop
+  workers (`standing`), whose answers to undecided tasks do not count any more.
 
   Args:
     campaign: where.
-    worker_id: who answers; has, or had and nobody took it, a lease on the task.
-    task_id: what is answered.
+    worker_id: who answers; has, or had and nobody took it, a lease on each of the tasks.
+    given: task -> all instances of its class in the video, a list of pairs of seconds; an empty
+      list says "the action is not here".
     submission_id: 1 to 64 characters chosen by the client, one a submission.
-    segments: all instances of the class in the video, a list of pairs of seconds; an empty list
-      says "the action is not here".
-    comment: to the operator.
+    comment: to the operator; kept with each of the answers.
+    unusable: why the video cannot be judged, which is an answer of its own, without segments; "":
+      it can. Enough of them exclude the video (`decisions.settle`).
+
+  Returns:
+    The receipt of the first task's answer.
 
   Raises:
-    InvalidAnswer: segments outside the video or without length, too many; a bad comment or id.
-    Conflict: the id was used for something else, or the worker answered the task before.
-    LeaseLost: the worker has no claim to the task.
+    InvalidAnswer: no task; segments outside the video or without length, too many, or any in a
+      video that is unusable; a bad comment, reason or id.
+    Conflict: the id was used for something else, or the worker answered one of the tasks before.
+    LeaseLost: the worker has no claim to one of the tasks.
     NotFound: no such task.
   """
   policy = campaign.policy
   rows.require_text(submission_id, "a submission's id", 64, least=1)
   rows.require_text(comment, "a comment", policy.max_comment)
+  rows.require_text(unusable, "a reason", MAX_REASON)
+  if unusable and any(given.values()):
+    raise InvalidAnswer("a video that is unusable has no segments")
+  if not given:
+    raise InvalidAnswer("a submission answers one task at least")
   with campaign.store.write() as db:
     now = campaign.clock()
-    given = rows.clean(db, task_id, segments, policy)
-    known = db.execute("SELECT * FROM assignments WHERE submission_id = ?",
-                       (submission_id,)).fetchone()
-    if known:
-      if (known["worker_id"], known["task_id"], known["comment"]) != (
-          worker_id, task_id, comment) or rows.segments_of(db, known["id"]) != given:
-        raise Conflict("this submission's id was used for another answer")
-      return Receipt(known["id"], True)
-    if db.execute("SELECT 1 FROM assignments WHERE task_id = ? AND worker_id = ?",
-                  (task_id, worker_id)).fetchone():
-      raise Conflict(f"task {task_id} has your answer already")
-    lease = hold(db, worker_id, task_id, policy, now)
-    assignment_id = db.execute(
-        "INSERT INTO assignments (submission_id, task_id, worker_id, lease_id, comment, "
-        "submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (submission_id, task_id, worker_id, lease["id"], comment, now)).lastrowid
-    db.executemany('INSERT INTO segments (task_id, assignment_id, start, "end", source) '
-                   "VALUES (?, ?, ?, ?, 'worker')",
-                   [(task_id, assignment_id, *s) for s in given])
-    states.move(db, "leases", lease["id"], "submitted", now=now, worker_id=worker_id,
-                task=task_id, assignment=assignment_id)
-    db.execute("DELETE FROM drafts WHERE task_id = ? AND worker_id = ?", (task_id, worker_id))
-    _judge(db, task_id, assignment_id, policy, now)
-    settle(db, task_id, policy, now)
-  return Receipt(assignment_id, False)
+    clean = {task: rows.clean(db, task, given[task], policy) for task in sorted(given)}
+    replayed = versions.replay(db, worker_id, clean, submission_id, comment, unusable)
+    if replayed:
+      return Receipt(replayed, True)
+    stored = {}
+    for task_id, segments in clean.items():
+      before = given_by(db, worker_id, task_id)
+      if before and not before.taken_back:
+        raise Conflict(f"task {task_id} has your answer already")
+      lease = hold(db, worker_id, task_id, policy, now)
+      if before:
+        versions.add(db, before.assignment_id, submission_id, segments, comment, unusable, now)
+        states.move(db, "leases", lease["id"], "submitted", now=now, worker_id=worker_id,
+                    task=task_id, assignment=before.assignment_id)
+        stored[task_id] = before.assignment_id
+        continue
+      stored[task_id] = _store(db, lease, segments, submission_id, comment, now,
+                               alone=len(clean) == 1)
+      if unusable:
+        db.execute("INSERT INTO unusable VALUES (?, ?)", (stored[task_id], unusable))
+    if not is_at_work(db, worker_id):
+      db.execute("DELETE FROM drafts WHERE task_id = ? AND worker_id = ?",
+                 (_draft_task(db, min(clean)), worker_id))
+    judge(db, stored, policy, now)
+    for task_id in stored:
+      settle(db, task_id, policy, now)
+  return Receipt(stored[min(clean)], False)
 
 
-def _judge(db, task_id: int, assignment_id: int, policy: Policy, now: float) -> None:
-  """Scores the answer; whoever is stopped by that has their undecided answers backed up."""
-  workers = [row[0] for row in db.execute(
-      "SELECT worker_id FROM assignments WHERE task_id = ?", (task_id,))]
-  before = {worker: standing(db, policy, worker).state for worker in workers}
-  for worker in quality.score(db, assignment_id, policy):
-    after = standing(db, policy, worker)
-    if after.state == STOPPED != before[worker]:
-      store.log(db, "workers.stopped", worker, now=now, reason=after.reason)
-      requeue(db, worker, policy, now)
+def _store(db, lease: sqlite3.Row, segments: rows.Segments, submission_id: str, comment: str,
+           now: float, *, alone: bool) -> int:
+  """One answer, whose id is made from its submission's where it is not `alone` in it."""
+  task_id, worker_id = lease["task_id"], lease["worker_id"]
+  own_id = submission_id if alone else f"{submission_id}/{task_id}"
+  if db.execute("SELECT 1 FROM assignments WHERE submission_id = ?", (own_id,)).fetchone():
+    raise Conflict("this submission's id was used for another answer")
+  assignment_id = db.execute(
+      "INSERT INTO assignments (submission_id, task_id, worker_id, lease_id, comment, "
+      "submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
+      (own_id, task_id, worker_id, lease["id"], comment, now)).lastrowid
+  if not alone:
+    db.execute("INSERT INTO together VALUES (?, ?)", (assignment_id, submission_id))
+  db.executemany('INSERT INTO segments (task_id, assignment_id, start, "end", source) '
+                 "VALUES (?, ?, ?, ?, 'worker')", [(task_id, assignment_id, *s) for s in segments])
+  states.move(db, "leases", lease["id"], "submitted", now=now, worker_id=worker_id,
+              task=task_id, assignment=assignment_id)
+  return assignment_id
+
+
+def _draft_task(db, task_id: int) -> int | None:
+  """The task that the drafts of a video are kept at: its first; None without such a task."""
+  return db.execute("SELECT MIN(o.id) FROM tasks t JOIN tasks o ON o.video_id = t.video_id "
+                    "WHERE t.id = ?", (task_id,)).fetchone()[0]

@@ -9,6 +9,7 @@ others in Testing do not count.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from tal_jax.annotation import names
 from tal_jax.annotation.intended import Intended
 from tal_jax.annotation.media import Probe
 from tal_jax.data import annotations as annotations_lib
@@ -23,10 +25,12 @@ from tal_jax.data import assemble
 from tal_jax.data.formats import registry
 from tal_jax.data.parts import parts_of, proposals_by_video
 from tal_jax.data.problems import Report
+from tal_jax.data.proposals import sliding_windows
 from tal_jax.data.types import (
     Annotations,
     DataError,
     Dataset,
+    FrameFeatures,
     RawData,
     Split,
     VideoAnnotation,
@@ -49,7 +53,8 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
          windows: Mapping[str, Any] | None = None, testing_subset: str = "",
          knowledge_subset: str = "", allow_missing: bool = False, normalize: str = "standardize",
          dtype: str = "float32", storage: str = "", reads: Sequence[str] = (PROPOSALS,),
-         progress: Callable[[int, int], None] | None = None) -> Dataset:
+         progress: Callable[[int, int], None] | None = None,
+         contents: dict[str, str] | None = None) -> Dataset:
   """Loads, validates, encodes and normalises; 0 and "" stand for "not given".
 
   Args:
@@ -62,6 +67,7 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
       num_proposals, windows, allow_missing: as in `files.inspect`.
     testing_subset, knowledge_subset: names of subsets; "" means that there is none.
     progress: called with (videos done, videos in all).
+    contents: gets a digest of each video's features, by id: the same wherever they are kept.
 
   Returns:
     The data set; `ids` of a set that there is none of is empty, as is its pool.
@@ -87,20 +93,53 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
       window=window or None, feature_key=feature_key or None, num_proposals=num_proposals or None)
   report = validate(videos, parts.store, split=split, annotations_file="the campaign",
                     proposals=parts.proposals, proposals_file=os.fspath(proposals),
-                    proposal_faults=parts.proposal_faults, allow_missing=allow_missing)
+                    proposal_faults=parts.proposal_faults, allow_missing=allow_missing,
+                    unlabelled=("selection",))
   _judge(report)
   split = Split(*(tuple(i for i in ids if i not in report.unusable) for ids in split))
   if not split.selection:
     raise DataError("no video of the campaign can be used")
   drawn = {name: value or None for name, value in (windows or {}).items()}
+  drawn["most"] = num_proposals or None
   draw = proposals_by_video(videos, parts.proposals, {} if proposals else drawn, "data.windows")
-  data = _assembled(videos, intended, split, parts.store, draw, encoder=encoder,
+  if parts.proposals is None and num_proposals and PROPOSALS in reads:
+    _tell_of_bounded(videos, split.selection, drawn)
+  store = parts.store if contents is None else _noting(parts.store, contents)
+  data = _assembled(videos, intended, split, store, draw, encoder=encoder,
                     normalize=normalize, dtype=dtype, storage=storage, reads=reads,
                     progress=progress)
   labels = slot_labels([list(intended[i]) for i in split.selection], data.classes, slots)
   return data._replace(selection=data.selection._replace(
       truths=np.zeros((*labels.shape, 2), np.float32), truth_labels=labels,
       truth_mask=np.zeros(labels.shape, bool)))
+
+
+def _tell_of_bounded(videos: Annotations, ids: Sequence[str], windows: Mapping[str, Any]) -> None:
+  """Logs the videos that have fewer windows than they would without the bound."""
+  bounded = [video_id for video_id in ids if len(sliding_windows(
+      videos.videos[video_id].duration, **{**windows, "most": None})) > windows["most"]]
+  if bounded:
+    longest = max(bounded, key=lambda video_id: videos.videos[video_id].duration)
+    found = sliding_windows(videos.videos[longest].duration, **windows)
+    logging.warning(
+        "%d videos have more windows than data.num_proposals = %d, and are without the shortest "
+        "ones: %s; those of %s last %.1f s at least", len(bounded), windows["most"],
+        names.listed(bounded), longest, found[0, 1] - found[0, 0])
+
+
+def _noting(store: Callable[[str], FrameFeatures], contents: dict[str, str]
+            ) -> Callable[[str], FrameFeatures]:
+  """The store, which notes a digest of what it gives."""
+  def load(video_id: str) -> FrameFeatures:
+    features = store(video_id)
+    if video_id not in contents:
+      values = np.ascontiguousarray(features.values)
+      digest = hashlib.sha256(repr((values.shape, values.dtype.str, features.grid)).encode())
+      digest.update(values)
+      contents[video_id] = digest.hexdigest()[:16]
+    return features
+
+  return load
 
 
 def slot_labels(labels: list[list[str]], classes: tuple[str, ...], slots: int) -> np.ndarray:
@@ -111,8 +150,8 @@ def slot_labels(labels: list[list[str]], classes: tuple[str, ...], slots: int) -
   """
   index = {name: i for i, name in enumerate(classes)}
   found = np.full((len(labels), slots * max(map(len, labels))), -1, np.int32)
-  for row, names in zip(found, labels, strict=True):
-    row[:slots * len(names)] = np.repeat([index[name] for name in names], slots)
+  for row, own in zip(found, labels, strict=True):
+    row[:slots * len(own)] = np.repeat([index[name] for name in own], slots)
   return found
 
 
@@ -130,6 +169,7 @@ def _of_classes(videos: dict[str, VideoAnnotation], classes: list[str]
   """The instances of the classes; a video that has others only is left out."""
   found = {}
   for key, video in videos.items():
+    video = video._replace(labels=tuple(map(names.normal, video.labels)))
     keep = [i for i, label in enumerate(video.labels) if label in classes]
     if keep or not video.labels:
       # Fields of single truths would be out of step.

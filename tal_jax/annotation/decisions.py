@@ -1,16 +1,22 @@
 """What the answers to a task amount to: consensus, one more answer, or the operator's word.
 
-The states and their steps are described in `campaign`.
+The states and their steps are described in `campaign`. Which answers count is in `counting`. What
+they amount to follows from the answers that count, so it is looked at again whenever these change:
+a new or corrected answer, a worker who is stopped or reinstated. A decision stands, whoever is
+stopped later; an operator may take it back (`second_thoughts`).
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tal_jax.annotation import rows, states, store
+from tal_jax.annotation import closing, exclusions, people, quality, rows, standing, states
 from tal_jax.annotation.campaign import Campaign, Policy
-from tal_jax.annotation.consensus import consensus
+from tal_jax.annotation.consensus import Consensus, consensus
+from tal_jax.annotation.counting import Given, counting
 from tal_jax.annotation.errors import Conflict, IllegalTransition
 from tal_jax.annotation.workers import require_operator
 
@@ -26,59 +32,137 @@ class FinalAnswer(NamedTuple):
 
 
 def settle(db: sqlite3.Connection, task_id: int, policy: Policy, now: float) -> None:
-  """Decides a task that has all the answers it wants; asks for one more where they differ.
+  """Brings the state of a task in line with the answers that count.
 
-  Part of the caller's transaction, which stored the answer. A gold task is never decided.
+  While fewer count than are wanted, it is open. With all of them it is agreed if a majority agrees;
+  else it wants one answer more, if there may be more and somebody is left to give it; else it is in
+  dispute. Where more than half of the answers wanted say that the video cannot be judged, the video
+  is excluded. Part of the caller's transaction. A gold task is never decided, and a task that is
+  closed, or that an operator took out of the queue, stays as it is.
   """
-  answers = rows.answers_of(db, task_id)
-  wanted, is_gold = db.execute("SELECT wanted, is_gold FROM tasks WHERE id = ?",
-                               (task_id,)).fetchone()
-  if is_gold or len(answers) < wanted:
+  state, wanted, is_gold, video_id = db.execute(
+      "SELECT state, wanted, is_gold, video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()
+  if is_gold or state in states.CLOSED or (state == "disputed" and _is_taken_out(db, task_id)):
     return
-  states.move(db, "tasks", task_id, "submitted", now=now)
-  result = consensus(list(answers.values()), cluster_tiou=policy.cluster_tiou,
-                     match_tiou=policy.match_tiou)
+  answers = counting(db, task_id)
+  reasons = [answer.unusable for answer in answers if answer.unusable]
+  if 2 * len(reasons) > wanted:
+    exclusions.leave_out(db, video_id, _most_common(reasons), source="annotators", now=now)
+    return
+  held = db.execute("SELECT COUNT(*) FROM leases WHERE task_id = ? AND state = 'held'",
+                    (task_id,)).fetchone()[0]
+  if len(answers) < wanted or held:  # who is at work may finish
+    _move_to(db, task_id, state, "open" if wanted > len(answers) + held else "leased", now)
+  else:
+    _decide(db, task_id, state, answers, policy, now)
+
+
+def merge(answers: Sequence[Given], policy: Policy) -> Consensus:
+  """The consensus of one answer or more."""
+  return consensus([answer.answer for answer in answers], cluster_tiou=policy.cluster_tiou,
+                   match_tiou=policy.match_tiou, min_agreement=policy.min_agreement)
+
+
+def agreeing(answers: Sequence[Given], policy: Policy) -> list[Given]:
+  """The largest set of the answers that count of which each two agree; none if no two do."""
+  counted = [answer for answer in answers if answer.counts]
+  if not counted:
+    return []
+  return [answer for answer, agrees in zip(counted, merge(counted, policy).agreeing, strict=True)
+          if agrees]
+
+
+def judge(db: sqlite3.Connection, task_ids: Iterable[int], policy: Policy, now: float) -> None:
+  """Scores the answers to tasks, of which some are new or whose final answer is.
+
+  Whoever is stopped by that, or may work again, has what they answered and is undecided settled
+  anew. Part of the caller's transaction.
+  """
+  for task_id in task_ids:
+    for worker_id in quality.score(db, task_id, policy):
+      recount(db, worker_id, policy, now)
+
+
+def recount(db: sqlite3.Connection, worker_id: int, policy: Policy, now: float) -> None:
+  """Settles anew what the worker answered and is undecided, if they were stopped or no longer are.
+
+  Part of the caller's transaction.
+  """
+  if standing.note(db, policy, worker_id, now):
+    for row in db.execute("SELECT t.id FROM assignments a JOIN tasks t ON t.id = a.task_id "
+                          "WHERE a.worker_id = ? ORDER BY t.id", (worker_id,)).fetchall():
+      _want_as_at_first(db, row["id"], policy)
+      settle(db, row["id"], policy, now)
+
+
+def recount_all(campaign: Campaign) -> None:
+  """Follows a policy that changed while the campaign was not running; else changes nothing."""
+  with campaign.store.write() as db:
+    now = campaign.clock()
+    unscored = [row["id"] for row in db.execute(
+        "SELECT DISTINCT t.id FROM tasks t JOIN assignments a ON a.task_id = t.id "
+        "JOIN scores s ON s.assignment_id = a.id WHERE t.state IN (?, ?) AND s.others = 0",
+        states.DECIDED)]
+    judge(db, unscored, campaign.policy, now)
+    for row in db.execute("SELECT id FROM workers ORDER BY id").fetchall():
+      recount(db, row["id"], campaign.policy, now)
+
+
+def put_consensus(db: sqlite3.Connection, task_id: int, result: Consensus) -> None:
+  """Stores what the annotators agree on as the final answer."""
   db.execute("UPDATE tasks SET agreement = ? WHERE id = ?", (result.agreement, task_id))
-  if result.agreement >= policy.min_agreement:
+  closing.put_final(db, task_id, "consensus", [
+      (float(s), float(e), float(a), float(p)) for (s, e), a, p in
+      zip(result.segments, result.instance_agreement, result.support, strict=True)])
+
+
+def _want_as_at_first(db, task_id: int, policy: Policy) -> None:
+  """Forgets the answers that were wanted in addition since those so far did not agree."""
+  db.execute("UPDATE tasks SET wanted = COALESCE((SELECT wanted FROM asked_again "
+             "WHERE task_id = id), ?) WHERE id = ? AND state NOT IN (?, ?, ?) AND NOT is_gold",
+             (policy.annotators, task_id, *states.CLOSED))
+
+
+def _decide(db, task_id: int, state: str, answers: Sequence[Given], policy: Policy,
+            now: float) -> None:
+  result = merge(answers, policy)
+  db.execute("UPDATE tasks SET agreement = ? WHERE id = ?", (result.agreement, task_id))
+  more = len(answers) < policy.max_annotators and people.another(db, policy, task_id, now)
+  if state == "disputed":
+    if not result.majority and not more:
+      return
+    states.move(db, "tasks", task_id, "open", now=now)
+  states.move(db, "tasks", task_id, "submitted", now=now)
+  if result.majority:
     states.move(db, "tasks", task_id, "agreed", now=now, agreement=result.agreement)
-    db.executemany(
-        'INSERT INTO segments (task_id, start, "end", source, agreement, support) '
-        "VALUES (?, ?, ?, 'consensus', ?, ?)",
-        [(task_id, float(s), float(e), float(a), float(p)) for (s, e), a, p in
-         zip(result.segments, result.instance_agreement, result.support, strict=True)])
-    _close(db, task_id, now)
-  elif wanted < policy.max_annotators:
-    db.execute("UPDATE tasks SET wanted = wanted + 1 WHERE id = ?", (task_id,))
+    put_consensus(db, task_id, result)
+    closing.close(db, task_id, now)
+    judge(db, [task_id], policy, now)
+  elif more:
+    db.execute("UPDATE tasks SET wanted = ? WHERE id = ?", (len(answers) + 1, task_id))
     states.move(db, "tasks", task_id, "open", now=now, agreement=result.agreement)
   else:
     states.move(db, "tasks", task_id, "disputed", now=now, agreement=result.agreement)
 
 
-def requeue(db: sqlite3.Connection, worker_id: int, policy: Policy, now: float) -> None:
-  """One more answer, up to the policy's limit, for what a stopped worker answered and is undecided.
-
-  Their answer stays and is outvoted; to take answers back would make a decision depend on when it
-  was made. Part of the caller's transaction.
-  """
-  for task in db.execute(
-      "SELECT t.id, t.state FROM assignments a JOIN tasks t ON t.id = a.task_id "
-      "WHERE a.worker_id = ? AND t.is_gold = 0 AND t.state IN ('open', 'leased') AND t.wanted < ? "
-      "ORDER BY t.id", (worker_id, policy.max_annotators)).fetchall():
-    db.execute("UPDATE tasks SET wanted = wanted + 1 WHERE id = ?", (task["id"],))
-    store.log(db, "tasks.requeued", task["id"], now=now, worker_id=worker_id)
-    if task["state"] == "leased":
-      states.move(db, "tasks", task["id"], "open", now=now)
+def _move_to(db, task_id: int, state: str, to: str, now: float) -> None:
+  """To open or leased, from either or from a dispute."""
+  if state == "disputed":
+    states.move(db, "tasks", task_id, "open", now=now)
+    state = "open"
+  if state != to:
+    states.move(db, "tasks", task_id, to, now=now)
 
 
-def _close(db, task_id: int, now: float) -> None:
-  """Labels the video and completes the round if this was their last task."""
-  task = db.execute("SELECT round_id, video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()
-  for table, column, before, after in (("videos", "video_id", "asked", "labelled"),
-                                       ("rounds", "round_id", "open", "complete")):
-    left = db.execute(f"SELECT COUNT(*) FROM tasks WHERE {column} = ? AND state NOT IN (?, ?)",
-                      (task[column], *states.DECIDED)).fetchone()[0]
-    if not left and states.state(db, table, task[column]) == before:
-      states.move(db, table, task[column], after, now=now)
+def _is_taken_out(db, task_id: int) -> bool:
+  """Whether it was an operator who took a task in dispute out of the queue."""
+  return db.execute("SELECT worker_id FROM events WHERE kind = 'tasks.disputed' AND subject_id = ? "
+                    "ORDER BY id DESC LIMIT 1", (task_id,)).fetchone()["worker_id"] is not None
+
+
+def _most_common(reasons: Sequence[str]) -> str:
+  """The reason that most gave; of equally many the first."""
+  return Counter(reasons).most_common(1)[0][0]
 
 
 def dispute(campaign: Campaign, operator_id: int, task_id: int) -> None:
@@ -105,13 +189,11 @@ def adjudicate(campaign: Campaign, operator_id: int, task_id: int, segments: row
     now = campaign.clock()
     require_operator(db, operator_id)
     given = rows.clean(db, task_id, segments, campaign.policy)
-    before = [tuple(s)[:3] for s in rows.final_segments(db, task_id)]
     states.move(db, "tasks", task_id, "adjudicated", now=now, worker_id=operator_id,
-                replaced=before, segments=given)
-    db.execute("DELETE FROM segments WHERE task_id = ? AND assignment_id IS NULL", (task_id,))
-    db.executemany('INSERT INTO segments (task_id, start, "end", source) '
-                   "VALUES (?, ?, ?, 'adjudication')", [(task_id, *s) for s in given])
-    _close(db, task_id, now)
+                replaced=closing.drop_final(db, task_id), segments=given)
+    closing.put_final(db, task_id, "adjudication", [(*s, None, None) for s in given])
+    closing.close(db, task_id, now)
+    judge(db, [task_id], campaign.policy, now)
 
 
 def final_answers(campaign: Campaign, round_number: int) -> list[FinalAnswer]:

@@ -17,9 +17,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tal_jax.annotation import quality, rows, states, store
+from tal_jax.annotation import decisions, rows, states, store
 from tal_jax.annotation.campaign import Campaign, Policy, by_name, hint_columns
 from tal_jax.annotation.errors import Conflict
+from tal_jax.annotation.may_take import MAY_TAKE, UNANSWERED, UNSEEN
 from tal_jax.annotation.standing import QUALIFYING, Standing
 
 
@@ -49,25 +50,26 @@ def add_gold(campaign: Campaign, golds: Iterable[Gold | tuple]) -> list[int]:
     return [_add(db, Gold(*gold), campaign) for gold in golds]
 
 
-def due(db: sqlite3.Connection, policy: Policy, worker_id: int, stand: Standing) -> int | None:
-  """The gold task that this worker should get now, or None.
+def due(db: sqlite3.Connection, policy: Policy, worker_id: int, stand: Standing) -> list[int]:
+  """The gold tasks of one video that this worker should get now; none if none is due.
 
-  Of videos that the worker never had; while qualifying also of one that they gave back, since
-  otherwise who gives all of them back could never qualify.
+  Of videos that the worker never had, before others of which they have answered another class;
+  while qualifying also of one that they gave back, since otherwise who gives all of them back could
+  never qualify.
   """
   if stand.state != QUALIFYING:
     run = max(stand.gold_done - policy.gold_before, 0)
     if not policy.gold_every or stand.answers < run * policy.gold_every + (
         _hash(worker_id, run) % policy.gold_every):
-      return None
-  for seen in ("leases", "assignments")[:1 + (stand.state == QUALIFYING)]:
+      return []
+  for which in (UNSEEN, MAY_TAKE, UNANSWERED)[:2 + (stand.state == QUALIFYING)]:
     tasks = db.execute(
-        "SELECT id FROM tasks WHERE is_gold = 1 AND state = 'open' AND video_id NOT IN (SELECT "
-        f"t.video_id FROM {seen} s JOIN tasks t ON t.id = s.task_id WHERE s.worker_id = ?)",
-        (worker_id,)).fetchall()
+        "SELECT t.id, t.video_id FROM tasks t WHERE t.is_gold = 1 AND t.state = 'open' "
+        f"AND {which} ORDER BY t.id", {"worker": worker_id}).fetchall()
     if tasks:
-      return min((row["id"] for row in tasks), key=lambda task: (_hash(worker_id, task), task))
-  return None
+      first = min(tasks, key=lambda task: (_hash(worker_id, task["id"]), task["id"]))
+      return [task["id"] for task in tasks if task["video_id"] == first["video_id"]]
+  return []
 
 
 def _add(db, gold: Gold, campaign: Campaign) -> int:
@@ -89,8 +91,7 @@ def _add(db, gold: Gold, campaign: Campaign) -> int:
     db.execute("INSERT INTO gold VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET segments = "
                "excluded.segments", (task_id, text))
     store.log(db, "gold.set", task_id, now=now, segments=json.loads(text))
-    for row in db.execute("SELECT id FROM assignments WHERE task_id = ?", (task_id,)).fetchall():
-      quality.score(db, row["id"], campaign.policy)
+    decisions.judge(db, [task_id], campaign.policy, now)
   return task_id
 
 

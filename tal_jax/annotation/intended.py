@@ -25,8 +25,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from tal_jax.annotation import names
 from tal_jax.data.annotations import read_annotations
-from tal_jax.data.json_file import as_dict, load_json, plain, read_text
+from tal_jax.data.json_file import as_dict, load_json, plain, read_text, refuse_repeated
 from tal_jax.data.table import has_columns, read_table
 from tal_jax.data.types import DataError
 
@@ -50,10 +51,11 @@ class ClassText(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def read_labels(path: str | os.PathLike) -> Intended:
-  """Reads video-level labels.
+  """Reads video-level labels; ids as they are written, labels in Unicode's form NFC.
 
   Raises:
-    DataError: none of the formats, or no label in it.
+    DataError: none of the formats, no label in it, a label that is blank or too long, or an id or
+      a hint that stands there twice.
   """
   suffix = pathlib.Path(path).suffix.lower()
   if suffix == ".csv" and has_columns(read_text(path), ("video", "label")):
@@ -65,7 +67,9 @@ def read_labels(path: str | os.PathLike) -> Intended:
   else:
     found = {video_id: dict.fromkeys(video.labels, _clip(video.extra))
              for video_id, video in read_annotations(path).videos.items()}
-  found = {video_id: labels for video_id, labels in found.items() if labels}
+  found = {video_id: {names.checked(label, f"a label of {video_id!r}", f"{path}"): hint
+                      for label, hint in labels.items()}
+           for video_id, labels in found.items() if labels}
   if not found:
     raise DataError(f"{path}: no video has a label")
   return found
@@ -109,13 +113,20 @@ def read_classes(path: str | os.PathLike) -> dict[str, ClassText]:
   """
   found = _converted(path, dict[str, str | ClassText],
                      'instructions, or {"instructions": ..., "example": {"text": ...}}')
-  return {name: ClassText(value) if isinstance(value, str) else value
-          for name, value in found.items()}
+  texts: dict[str, ClassText] = {}
+  for name, value in found.items():
+    made = names.checked(name, "a class", f"{path}")
+    if made in texts:
+      raise DataError(f"{path}: the class {made!r} stands there twice: keep one")
+    texts[made] = ClassText(value) if isinstance(value, str) else value
+  return texts
 
 
 def _converted(path: str | os.PathLike, kind: Any, wanted: str) -> Any:
+  value = load_json(path)
+  refuse_repeated(value, path)
   try:
-    return msgspec.convert(plain(load_json(path)), kind)
+    return msgspec.convert(plain(value), kind)
   except msgspec.ValidationError as error:
     raise DataError(f"{path}: {error}. It must be a JSON object that gives each name {wanted}."
                     ) from error
@@ -132,7 +143,12 @@ def _from_table(path: str | os.PathLike) -> Intended:
     except (ValueError, KeyError) as error:
       raise DataError(f"{path}: line {row.line}: a hint has a start and an end in seconds ({error})"
                       ) from error
-    found.setdefault(row.values["video"], {})[row.values["label"]] = hint
+    video = row.values["video"]
+    label = names.checked(row.values["label"], "the label", f"{path}: line {row.line}")
+    labels = found.setdefault(video, {})
+    if labels.setdefault(label, hint) != hint:
+      raise DataError(f"{path}: line {row.line}: {video!r} has the label {label!r} twice, with two "
+                      "hints: keep one")
   return found
 
 

@@ -1,17 +1,18 @@
 """The learner and the campaign: people as the oracle of a round [paper, Sec. 3.3, 5.1].
 
-    select -> open the round -> people answer -> consensus -> label and train -> mark it trained
+    select -> open the round -> people answer -> close it -> label and train -> mark it trained
 
 Round r of the campaign is the learner's step r; round 0 has the first, random videos [Sec. 4.1].
-`human_oracle` is an oracle like the simulated one, `(indices, pool) -> Answer`, except that it
-takes days: it opens the round and returns when the last task is decided. So `learner.start` and
-`learner.step` are the loop, here as in a simulation.
+`Asking` is a selection function that takes days: it opens the round and returns, when enough of it
+is decided (`rounds`), the videos to learn; and it is the oracle of these videos. So `learner.start`
+and `learner.step` are the loop, here as in a simulation.
 
 Two stores must agree after any crash: the learner's checkpoints and the campaign's database. The
 order is
 
     open_round(r)      the database has the round
     answers            the database has them
+    close(r)           the database has which videos round r learns
     checkpoint(r)      the learner's state has the answers, and what it learnt from them
     record(r)          the database has the result, and the round is trained: r + 1 may open
 
@@ -28,7 +29,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax.numpy as jnp
@@ -36,10 +37,11 @@ import numpy as np
 from absl import logging
 
 from tal_jax import learner, oracles
-from tal_jax.annotation import states, store
+from tal_jax.annotation import preparing, rounds, states, store
 from tal_jax.annotation.campaign import Ask, Campaign, by_name, mark_trained, open_round
-from tal_jax.annotation.decisions import FinalAnswer, final_answers
+from tal_jax.annotation.decisions import FinalAnswer
 from tal_jax.annotation.intended import Intended, inside
+from tal_jax.annotation.rounds import close
 from tal_jax.models.localizer import Detections
 from tal_jax.pool import VideoPool
 
@@ -62,6 +64,7 @@ class Progress(NamedTuple):
   tasks: int
   decided: int
   disputed: int  # wait for an operator
+  late: int = 0  # of the rounds before, not decided yet
 
 
 def asks(names: Sequence[str], intended: Intended, durations: Mapping[str, float]) -> list[Ask]:
@@ -81,7 +84,34 @@ def known_round(campaign: Campaign, number: int) -> list[str] | None:
 
 
 def selector(campaign: Campaign, number: int, ids: Sequence[str],
-             select: learner.SelectFn) -> learner.SelectFn:
+             select: learner.SelectFn, *, ahead: int = 0) -> learner.SelectFn:
+  """The selection function, or the round's own videos where the database has them.
+
+  It passes over videos that no round may ask for, though the learner has no labels of them: they
+  are still being answered, or were left out. The `ahead` next best ones are told to the campaign as
+  those that are expected in the next round, so that they can be made ready.
+  """
+
+  def choose(key, state, pool, *, batch_size):
+    names = known_round(campaign, number)
+    index = {name: i for i, name in enumerate(ids)}
+    if names is not None:
+      return np.array([index[name] for name in names])
+    labeled = np.asarray(state.labeled)
+    passed = {index[name] for name in rounds.unavailable(campaign) if name in index}
+    passed = {i for i in passed if not labeled[i]}
+    # A longer ranking begins with the shorter one.
+    ranked = select(key, state, pool, batch_size=min(
+        batch_size + ahead + len(passed), int((~labeled).sum())))
+    found = [i for i in np.asarray(ranked).tolist() if i not in passed]
+    preparing.expect(campaign, [ids[i] for i in found[batch_size:batch_size + ahead]])
+    return np.array(found[:batch_size])
+
+  return choose
+
+
+def as_it_was(campaign: Campaign, number: int, ids: Sequence[str],
+              select: learner.SelectFn) -> learner.SelectFn:
   """The selection function, or the round's own videos where the database has them."""
 
   def choose(key, state, pool, *, batch_size):
@@ -94,32 +124,46 @@ def selector(campaign: Campaign, number: int, ids: Sequence[str],
   return choose
 
 
-def human_oracle(campaign: Campaign, number: int, ids: Sequence[str], intended: Intended,
-                 classes: Sequence[str], *, opened: Callable[[list[str]], None],
-                 wait: Callable[[], None]) -> learner.Annotate:
-  """The oracle of a round.
+class Asking:
+  """A round's questions: what to learn in it, and the answers."""
 
-  Args:
-    campaign: the answers' place.
-    number: of the round.
-    ids: the pool's videos.
-    intended: the classes to ask for.
-    classes: the pool's; `truth_labels` index them.
-    opened: called with the round's videos before the round opens: what browsers play is made here.
-    wait: returns when the round is complete.
-  """
+  def __init__(self, campaign: Campaign, number: int, ids: Sequence[str], intended: Intended,
+               classes: Sequence[str], select: learner.SelectFn, *, wait: Callable[[], None],
+               again: Callable[[Callable[[], Any]], Any] = lambda action: action()):
+    """Args:
 
-  def annotate(indices: chex.Array, pool: VideoPool) -> oracles.Answer:
-    chosen = np.asarray(indices)
-    names = [ids[i] for i in chosen]
+      campaign: the answers' place.
+      number: of the round.
+      ids: the pool's videos.
+      intended: the classes to ask for.
+      classes: the pool's; `truth_labels` index them.
+      select: chooses the videos to ask for.
+      wait: returns when the round has enough answers.
+      again: carries out what may be repeated, such as `patience.Patience.again`.
+    """
+    self._campaign, self._number, self._ids, self._intended = campaign, number, ids, intended
+    self._classes, self._select, self._wait, self._again = classes, select, wait, again
+    self._finals: list[FinalAnswer] = []
+
+  def choose(self, key: chex.PRNGKey, state: learner.LearnerState, pool: VideoPool, *,
+             batch_size: int) -> np.ndarray:
+    """Opens the round, waits, closes it; gives the videos to learn, which may be others."""
+    chosen = np.asarray(self._again(
+        lambda: self._select(key, state, pool, batch_size=batch_size)))
+    names = [self._ids[i] for i in chosen]
     durations = dict(zip(names, np.asarray(pool.durations, np.float64)[chosen], strict=True))
-    opened(names)
-    open_round(campaign, number, asks(names, intended, durations))
-    wait()
-    return to_answer(final_answers(campaign, number), names, classes,
-                     np.asarray(pool.truth_labels)[chosen])
+    questions = asks(names, self._intended, durations)
+    self._again(lambda: open_round(self._campaign, self._number, questions))
+    self._wait()
+    learnt, self._finals = self._again(lambda: close(self._campaign, self._number))
+    index = {name: i for i, name in enumerate(self._ids)}
+    return np.array([index[name] for name in learnt], int)
 
-  return annotate
+  def annotate(self, indices: chex.Array, pool: VideoPool) -> oracles.Answer:
+    """The answers that `choose` found, of the videos that it gave."""
+    chosen = np.asarray(indices)
+    return to_answer(self._finals, [self._ids[i] for i in chosen], self._classes,
+                     np.asarray(pool.truth_labels)[chosen])
 
 
 def to_answer(finals: Sequence[FinalAnswer], names: Sequence[str], classes: Sequence[str],
@@ -144,7 +188,7 @@ def to_answer(finals: Sequence[FinalAnswer], names: Sequence[str], classes: Sequ
     marked = [(segment.start, segment.end) for segment in final.segments]
     if len(marked) > len(places):
       logging.warning("%s has %d instances of %r: the learner takes the %d longest (set "
-                      "campaign.slots_per_label higher at the start of a campaign)",
+                      "campaign.slots_per_label higher; the next start may)",
                       final.video, len(marked), final.label, len(places))
       marked = sorted(sorted(marked, key=lambda s: s[0] - s[1])[:len(places)])
     segments[i, places[:len(marked)]] = np.reshape(marked, (-1, 2))
@@ -154,32 +198,34 @@ def to_answer(finals: Sequence[FinalAnswer], names: Sequence[str], classes: Sequ
 
 
 def progress(campaign: Campaign, number: int) -> Progress:
-  """How far a round is. Raises NotFound."""
+  """How far a round is, without what was left out. Raises NotFound."""
   with campaign.store.read() as db:
     states.state(db, "rounds", number)
     count = dict(db.execute("SELECT state, COUNT(*) FROM tasks WHERE round_id = ? GROUP BY state",
                             (number,)).fetchall())
+  count.pop("excluded", 0)
   return Progress(sum(count.values()), sum(count.get(name, 0) for name in states.DECIDED),
-                  count.get("disputed", 0))
+                  count.get("disputed", 0), rounds.num_late(campaign, number))
 
 
 def wait(campaign: Campaign, number: int, *, advance: Callable[[], None], poll_seconds: float,
+         enough: Callable[[], bool] | None = None,
          report: Callable[[Progress], None] = lambda progress: None,
          sleep: Callable[[float], None] = time.sleep) -> None:
-  """Returns when all tasks of the round are decided.
+  """Returns when enough of the round is decided.
 
   Args:
     advance: one step of the oracle, see `oracles.Oracle.advance`; taken at least once, and again
       before each look.
     poll_seconds: from one look to the next.
+    enough: whether that is so; without it, when every video of the round is.
     report: called after each look.
     sleep: a test's clock.
   """
   while True:
     advance()
-    now = progress(campaign, number)
-    report(now)
-    if now.decided == now.tasks:
+    report(progress(campaign, number))
+    if enough() if enough else rounds.has_enough(campaign, number, 1.0):
       return
     sleep(poll_seconds)
 

@@ -1,8 +1,9 @@
 """Proxies: videos as browsers can play and step them.
 
-H.264 in MP4, the index at the front, a key frame every half second, no B-frames, no sound. Sample k
-of a proxy is the frame that is on the screen at k / fps of the source (`encoders.video` says which
-that is), so that a time in the proxy is the same time in the video and in its features.
+H.264 in MP4, the index at the front, a key frame every half second, no B-frames, the sound as AAC
+(`sound`). Sample k of a proxy is the frame that is on the screen at k / fps of the source
+(`encoders.video` says which that is), so that a time in the proxy is the same time in the video and
+in its features.
 
 PyAV (extra `annotate`) writes them; it is imported where it is used.
 """
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from tal_jax.annotation import sound
 from tal_jax.annotation.media import Probe, part_of, proxy_rate
 from tal_jax.data.types import DataError
 from tal_jax.encoders.extraction import fingerprint
@@ -37,10 +39,7 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
     VideoFault: the video cannot be decoded to its end.
     DataError: PyAV is not installed, or has no H.264.
   """
-  av = pyav()
-  if "libx264" not in av.codecs_available:
-    raise DataError("this PyAV cannot write H.264 (libx264): install its wheel from PyPI, "
-                    "pip install --force-reinstall --only-binary=:all: av")
+  av = require_encoder()
   rate = proxy_rate(looked_at.fps)
   scale = min(1.0, height / min(looked_at.width, looked_at.height))
   size = [max(2, round(side * scale / 2) * 2) for side in (looked_at.width, looked_at.height)]
@@ -54,16 +53,29 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
       stream.width, stream.height = size
       stream.pix_fmt = "yuv420p"
       stream.time_base = stream.codec_context.time_base = 1 / rate
-      for index, frame in enumerate(_samples(path, rate, size)):
-        if not index:  # browsers guess colours that are not named
+      for index, (frame, start) in enumerate(_samples(path, rate, size)):
+        if not index:
+          # Browsers guess colours that are not named.
           stream.codec_context.color_range = frame.color_range
           stream.codec_context.colorspace = frame.colorspace
+          heard = sound.Copy(path, start, container)
         frame.pts, frame.time_base, frame.pict_type = index, 1 / rate, 0
         container.mux(stream.encode(frame))
+        heard.until((index + 1) / rate)
       container.mux(stream.encode())
+      heard.close()
     os.replace(part, output)
   finally:
     part.unlink(missing_ok=True)
+
+
+def require_encoder() -> Any:
+  """The module av. Raises DataError: it is not installed, or has no H.264."""
+  av = pyav()
+  if "libx264" not in av.codecs_available:
+    raise DataError("this PyAV cannot write H.264 (libx264): install its wheel from PyPI, "
+                    "pip install --force-reinstall --only-binary=:all: av")
+  return av
 
 
 def proxy_path(video_id: str, path: pathlib.Path, folder: str | os.PathLike) -> pathlib.Path:
@@ -87,8 +99,14 @@ def playable(video_id: str, path: pathlib.Path, looked_at: Probe, folder: str | 
   return proxy
 
 
-def _samples(path: str | os.PathLike, rate: Fraction, size: list[int]) -> Iterator[Any]:
-  """The frame on the screen at each time k / rate, upright and of square pixels."""
+def _samples(path: str | os.PathLike, rate: Fraction,
+             size: list[int]) -> Iterator[tuple[Any, Fraction]]:
+  """The frame on the screen at each time k / rate, upright and of square pixels, and the stamp of
+  the video's time 0, seconds."""
+  start = None
   for shown, _ in sampled(path, rate):
     if shown.frame is not None:
-      yield upright(shown.frame, size)
+      if start is None:
+        pts = shown.frame.pts
+        start = Fraction(0) if pts is None else pts * shown.frame.time_base - shown.start
+      yield upright(shown.frame, size), start

@@ -1,9 +1,12 @@
-"""How well answers agree: each with the gold answer, or with those of the others.
+"""How well answers agree with what the task's answer is.
 
-The score of an answer to a gold task is its F1 and tIoU with the gold answer; of another answer,
-the means over all who answered the same task (`consensus.pair_agreement`). Scores are kept, and
-brought up to date by each new answer, because every request for a task asks for them; they use the
-`match_tiou` of the time.
+The score of an answer is its F1 and tIoU (`consensus.pair_agreement`) with the gold answer of a
+gold task, and with the final answer of another one: what the annotators agree on, or an operator's
+word. It has none before the task is decided, if the final answer rests on it alone, or if it says
+that the video cannot be judged. So an honest annotator is not compared with a careless one.
+
+Scores are kept, because every request for a task asks for them, and made anew whenever the final
+answer changes; they use the `match_tiou` of the time.
 """
 
 from __future__ import annotations
@@ -19,49 +22,50 @@ import numpy as np
 from tal_jax.annotation import rows
 from tal_jax.annotation.campaign import Campaign, Policy
 from tal_jax.annotation.consensus import pair_agreement
+from tal_jax.annotation.counting import given
+from tal_jax.annotation.states import DECIDED
 
 
 class WorkerQuality(NamedTuple):
   answers: int  # to real tasks
-  compared: int  # answers to real tasks that someone else answered, too
-  f1: float | None  # mean over those of the mean F1 with the others; None if there are none
+  compared: int  # answers to real tasks that could be compared with the final answer
+  f1: float | None  # mean over those of the F1 with the final answer; None if there are none
   tiou: float | None  # the same with tIoU
   gold_done: int
   gold_f1: float | None  # mean F1 with the gold answers
   seconds_median: float | None  # from the grant of a lease to the answer to a real task
 
 
-def score(db: sqlite3.Connection, assignment_id: int, policy: Policy) -> list[int]:
-  """Scores a new answer, and brings those of the others to the same task up to date.
-
-  Part of the caller's transaction.
+def score(db: sqlite3.Connection, task_id: int, policy: Policy) -> list[int]:
+  """Scores all answers to a task; part of the caller's transaction.
 
   Returns:
-    The workers whose scores changed, the one who answered first.
+    The workers who answered it, the one who answered first first.
   """
-  own = db.execute("SELECT task_id, worker_id FROM assignments WHERE id = ?",
-                   (assignment_id,)).fetchone()
-  task_id, worker_id = own
-  gold = db.execute("SELECT segments FROM gold WHERE task_id = ?", (task_id,)).fetchone()
-  answers = {worker: _distinct(segments)
-             for worker, segments in rows.answers_of(db, task_id).items()}
-  mine = answers.pop(worker_id)
-  if gold:
-    pairs = {None: pair_agreement(mine, _distinct(json.loads(gold["segments"])), policy.match_tiou)}
-  else:
-    pairs = {worker: pair_agreement(mine, theirs, policy.match_tiou)
-             for worker, theirs in answers.items()}
-    db.executemany(
-        "UPDATE scores SET f1 = (COALESCE(f1, 0) * others + ?) / (others + 1), "
-        "tiou = (COALESCE(tiou, 0) * others + ?) / (others + 1), others = others + 1 "
-        "WHERE assignment_id = (SELECT id FROM assignments WHERE task_id = ? AND worker_id = ?)",
-        [(*map(_bounded, pair), task_id, worker) for worker, pair in pairs.items()])
-  means = [_bounded(x) for x in np.mean(list(pairs.values()), axis=0)] if pairs else [None, None]
-  db.execute("INSERT INTO scores (assignment_id, worker_id, is_gold, others, f1, tiou) VALUES "
-             "(?, ?, ?, ?, ?, ?) ON CONFLICT (assignment_id) DO UPDATE SET f1 = excluded.f1, "
-             "tiou = excluded.tiou", (assignment_id, worker_id, gold is not None, len(pairs),
-                                      *means))
-  return [worker_id, *(worker for worker in pairs if worker is not None)]
+  answers = given(db, task_id)
+  state, is_gold = db.execute("SELECT state, is_gold FROM tasks WHERE id = ?",
+                              (task_id,)).fetchone()
+  final = _final(db, task_id, state, is_gold)
+  for answer in answers:
+    others = 0 if final is None or answer.unusable else 1 if is_gold else (
+        len(answers) - 1 + (state == "adjudicated"))
+    pair = map(_bounded, pair_agreement(_distinct(answer.segments), final,
+                                        policy.match_tiou)) if others else (None, None)
+    db.execute("INSERT INTO scores (assignment_id, worker_id, is_gold, others, f1, tiou) VALUES "
+               "(?, ?, ?, ?, ?, ?) ON CONFLICT (assignment_id) DO UPDATE SET "
+               "others = excluded.others, f1 = excluded.f1, tiou = excluded.tiou",
+               (answer.assignment_id, answer.worker_id, is_gold, others, *pair))
+  return [answer.worker_id for answer in answers]
+
+
+def _final(db, task_id: int, state: str, is_gold: int) -> np.ndarray | None:
+  """[t, 2] seconds; None: not known."""
+  if is_gold:
+    return _distinct(json.loads(db.execute("SELECT segments FROM gold WHERE task_id = ?",
+                                           (task_id,)).fetchone()["segments"]))
+  if state not in DECIDED:
+    return None
+  return _distinct([s[:2] for s in rows.final_segments(db, task_id)])
 
 
 def worker_quality(campaign: Campaign) -> dict[int, WorkerQuality]:

@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from tal_jax.annotation.campaign import Policy
 from tal_jax.annotation.errors import InvalidAnswer, NotFound
 
@@ -81,11 +79,3 @@ def require_text(text: str, what: str, most: int, least: int = 0) -> None:
     text.encode("utf-8")
   except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and SQLite cannot
     raise InvalidAnswer(f"{what} must be valid Unicode") from None
-
-
-def answers_of(db: sqlite3.Connection, task_id: int) -> dict[int, np.ndarray]:
-  """Worker -> their segments [t, 2] in seconds, in the order of submission."""
-  found = db.execute("SELECT id, worker_id FROM assignments WHERE task_id = ? ORDER BY id",
-                    (task_id,)).fetchall()
-  return {row["worker_id"]: np.asarray(segments_of(db, row["id"]), np.float64).reshape(-1, 2)
-          for row in found}

@@ -206,7 +206,123 @@ _REINSTATED = (
       worker_id INTEGER PRIMARY KEY REFERENCES workers (id),
       assignment_id INTEGER NOT NULL) STRICT""",)
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_CORE, _QUALITY + _MONEY + _LEARNER + _SERVER, _REINSTATED)
+_ROUNDS = (
+    # Videos that no browser can play yet: their proxy is to be made; why it is late, if known.
+    """CREATE TABLE preparing (
+      video_id INTEGER PRIMARY KEY REFERENCES videos (id),
+      problem TEXT NOT NULL DEFAULT '') STRICT""",
+    # Videos that the learner expects to ask for next, best first.
+    """CREATE TABLE upcoming (
+      place INTEGER PRIMARY KEY,
+      video_id INTEGER NOT NULL UNIQUE REFERENCES videos (id)) STRICT""",
+    # Rounds whose answers the learner has taken, and which videos were new to it in each.
+    """CREATE TABLE closings (
+      round_id INTEGER PRIMARY KEY REFERENCES rounds (id),
+      at REAL NOT NULL) STRICT""",
+    """CREATE TABLE learnt (
+      video_id INTEGER PRIMARY KEY REFERENCES videos (id),
+      round_id INTEGER NOT NULL REFERENCES closings (round_id)) STRICT""",
+    "CREATE INDEX learnt_in_round ON learnt (round_id)",
+    "INSERT INTO closings SELECT id, opened_at FROM rounds WHERE state = 'trained'",
+    "INSERT INTO learnt SELECT DISTINCT video_id, round_id FROM tasks "
+    "WHERE round_id IN (SELECT round_id FROM closings)",
+    # How the learner's process is; one row. failures: in a row; error: the last one, a line.
+    """CREATE TABLE learner_process (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      state TEXT NOT NULL CHECK (state IN ('running', 'restarting', 'down', 'finished')),
+      failures INTEGER NOT NULL,
+      error TEXT NOT NULL,
+      at REAL NOT NULL) STRICT""",
+)
+
+_VISITS = (
+    # A worker may hold leases on several tasks, but of one video only.
+    "DROP INDEX one_held_lease_a_worker",
+    "CREATE UNIQUE INDEX one_held_lease_a_task ON leases (worker_id, task_id) WHERE state = 'held'",
+    """CREATE TRIGGER one_held_video_a_worker BEFORE INSERT ON leases
+      WHEN NEW.state = 'held' AND EXISTS (
+        SELECT 1 FROM leases l JOIN tasks t ON t.id = l.task_id
+        WHERE l.worker_id = NEW.worker_id AND l.state = 'held'
+        AND t.video_id != (SELECT video_id FROM tasks WHERE id = NEW.task_id))
+      BEGIN SELECT RAISE(ABORT, 'a worker holds one video at a time'); END""",
+    # Answers that came in one submission, where it answered several tasks.
+    """CREATE TABLE together (
+      assignment_id INTEGER PRIMARY KEY REFERENCES assignments (id),
+      submission_id TEXT NOT NULL) STRICT""",
+    "CREATE INDEX together_by_submission ON together (submission_id)",
+    # A draft is of a visit, and kept at the first task of the video.
+    "UPDATE OR IGNORE drafts SET task_id = (SELECT MIN(o.id) FROM tasks o "
+    "JOIN tasks t ON o.video_id = t.video_id WHERE t.id = drafts.task_id)",
+    # Who may answer; one row. named_only: nobody but the annotators who have a link.
+    """CREATE TABLE audience (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      named_only INTEGER NOT NULL CHECK (named_only IN (0, 1))) STRICT""",
+)
+
+# SQLite changes a CHECK only in the text of its schema; see "ALTER TABLE" in its documentation.
+_EXCLUDED = (
+    "PRAGMA writable_schema = ON",
+    *(f"UPDATE sqlite_schema SET sql = replace(sql, '''{last}'')', '''{last}'', ''excluded'')') "
+      f"WHERE type = 'table' AND name = '{table}'"
+      for table, last in (("tasks", "adjudicated"), ("videos", "labelled"))),
+    "PRAGMA writable_schema = RESET",
+    # Videos of which nothing is to be learnt, and who said so; worker_id: the operator.
+    """CREATE TABLE excluded (
+      video_id INTEGER PRIMARY KEY REFERENCES videos (id),
+      reason TEXT NOT NULL,
+      source TEXT NOT NULL CHECK (source IN ('operator', 'annotators', 'program')),
+      worker_id INTEGER REFERENCES workers (id),
+      at REAL NOT NULL) STRICT""",
+)
+
+_DECISIONS = (
+    *_EXCLUDED,
+    # Answers that say that the video cannot be judged.
+    """CREATE TABLE unusable (
+      assignment_id INTEGER PRIMARY KEY REFERENCES assignments (id),
+      reason TEXT NOT NULL) STRICT""",
+    # Later versions of answers; the last one counts. segments is JSON [[start, end], ...]; unusable
+    # a reason, or ''.
+    """CREATE TABLE versions (
+      id INTEGER PRIMARY KEY,
+      assignment_id INTEGER NOT NULL REFERENCES assignments (id),
+      submission_id TEXT NOT NULL,
+      segments TEXT NOT NULL,
+      unusable TEXT NOT NULL,
+      comment TEXT NOT NULL,
+      at REAL NOT NULL,
+      UNIQUE (assignment_id, submission_id)) STRICT""",
+    "CREATE INDEX versions_by_submission ON versions (submission_id)",
+    *(f"""CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}
+      BEGIN SELECT RAISE(ABORT, 'answers of workers are append-only'); END"""
+      for table in ("unusable", "versions") for verb in ("UPDATE", "DELETE")),
+    # Answers that their author took back, until they answer again.
+    """CREATE TABLE taken_back (
+      assignment_id INTEGER PRIMARY KEY REFERENCES assignments (id)) STRICT""",
+    # Workers whose answers do not count: who is stopped now, and whom an operator left out.
+    "CREATE TABLE stopped (worker_id INTEGER PRIMARY KEY REFERENCES workers (id)) STRICT",
+    "CREATE TABLE left_out (worker_id INTEGER PRIMARY KEY REFERENCES workers (id)) STRICT",
+    # Answers that an operator asked for when a task was given back to the annotators.
+    """CREATE TABLE asked_again (
+      task_id INTEGER PRIMARY KEY REFERENCES tasks (id),
+      wanted INTEGER NOT NULL CHECK (wanted >= 1)) STRICT""",
+    # Why a video was given back.
+    """CREATE TABLE skips (
+      lease_id INTEGER PRIMARY KEY REFERENCES leases (id),
+      reason TEXT NOT NULL,
+      comment TEXT NOT NULL) STRICT""",
+    # How many videos the campaign is to label; one row.
+    """CREATE TABLE plan (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      videos INTEGER NOT NULL CHECK (videos >= 0)) STRICT""",
+    # Leases on videos that their worker put off.
+    "CREATE TABLE later (lease_id INTEGER PRIMARY KEY REFERENCES leases (id)) STRICT",
+    # Scores were means over the others; now they are of the final answer (`quality`).
+    "UPDATE scores SET others = 0, f1 = NULL, tiou = NULL WHERE NOT is_gold",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (
+    _CORE, _QUALITY + _MONEY + _LEARNER + _SERVER, _REINSTATED, _ROUNDS, _VISITS, _DECISIONS)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -21,14 +21,17 @@ def _machine(**steps: str) -> _Machine:
 
 # Table -> state -> the states that may follow.
 MACHINES: Mapping[str, _Machine] = {
-    "tasks": _machine(open="leased disputed", leased="open submitted",
-                      submitted="open agreed disputed", agreed="adjudicated",
-                      disputed="adjudicated", adjudicated="adjudicated"),
+    "tasks": _machine(open="leased submitted disputed excluded", leased="open submitted excluded",
+                      submitted="open agreed disputed excluded",
+                      agreed="adjudicated open excluded", disputed="adjudicated open excluded",
+                      adjudicated="adjudicated open excluded", excluded="open"),
     "leases": _machine(held="released expired submitted", released="", expired="", submitted=""),
     "rounds": _machine(open="complete", complete="trained", trained=""),
-    "videos": _machine(unlabelled="asked", asked="labelled", labelled=""),
+    "videos": _machine(unlabelled="asked excluded", asked="labelled excluded",
+                       labelled="asked excluded", excluded="unlabelled asked"),
 }
 DECIDED = ("agreed", "adjudicated")  # tasks with a final answer
+CLOSED = (*DECIDED, "excluded")  # tasks that want nothing more
 
 
 def state(db: sqlite3.Connection, table: str, row_id: int) -> str:

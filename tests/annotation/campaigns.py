@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tal_jax.annotation import campaign, store, workers
-from tal_jax.annotation.consensus import consensus
+from tal_jax.annotation.consensus import pair_agreement
+from tal_jax.annotation.counting import given as all_given
+from tal_jax.annotation.standing import standing
 
 
 class Clock:
@@ -54,25 +56,47 @@ def check(made):
   tasks = [task for task in everything if not task["is_gold"]]
   leases = select(made, "SELECT * FROM leases")
   answers = select(made, "SELECT * FROM assignments")
+  _check_stopped(made)
+  off = {row["worker_id"] for row in select(made, "SELECT * FROM stopped")}
+  back = {row["assignment_id"] for row in select(made, "SELECT * FROM taken_back")}
   for task in tasks:
-    given = sum(a["task_id"] == task["id"] for a in answers)
+    given = sum(a["task_id"] == task["id"] and a["worker_id"] not in off and a["id"] not in back
+                for a in answers)
     held = sum(l["task_id"] == task["id"] and l["state"] == "held" for l in leases)
     left = task["wanted"] - given - held
-    assert {"open": left > 0, "leased": left == 0 and held > 0, "submitted": False,
-            "agreed": left == held == 0, "disputed": held == 0, "adjudicated": held == 0
-            }[task["state"]], task
+    assert {"open": left > 0, "leased": left <= 0 and held > 0, "submitted": False,
+            "agreed": held == 0, "disputed": held == 0, "adjudicated": held == 0,
+            "excluded": held == 0}[task["state"]], task
   decided = {"agreed", "adjudicated"}
+  out = {row["video_id"] for row in select(made, "SELECT * FROM excluded")}
+  assert out == {v["id"] for v in select(made, "SELECT * FROM videos WHERE state = 'excluded'")}
+  assert all((t["state"] == "excluded") == (t["video_id"] in out) for t in tasks)
   for table, column, done in (("videos", "video_id", {"labelled"}),
                               ("rounds", "round_id", {"complete", "trained"})):
     for row in select(made, f"SELECT * FROM {table}"):
-      mine = [t["state"] in decided for t in tasks if t[column] == row["id"]]
-      assert (row["state"] in done) == (bool(mine) and all(mine)), row
+      mine = [t["state"] in decided or (table == "rounds" and t["state"] == "excluded")
+              for t in tasks if t[column] == row["id"]]
+      # An operator may ask again for what is decided; its round stays as it is.
+      asked_again = table == "rounds" and row["state"] in done and select(
+          made, "SELECT 1 FROM events e JOIN tasks t ON t.id = e.subject_id WHERE t.round_id = ? "
+          "AND e.kind = 'tasks.open' AND e.detail LIKE '%replaced%'", row["id"])
+      # A closed round goes on without its last tasks.
+      closed = table == "rounds" and select(
+          made, "SELECT 1 FROM closings WHERE round_id = ?", row["id"])
+      assert not closed or row["state"] in done
+      assert asked_again or closed or (row["state"] in done) == (bool(mine) and all(mine)), row
       assert (row["state"] != "unlabelled") or not mine
-  assert sorted(a["lease_id"] for a in answers) == sorted(
-      l["id"] for l in leases if l["state"] == "submitted")
+  submitted = {l["id"]: (l["worker_id"], l["task_id"]) for l in leases
+               if l["state"] == "submitted"}
+  assert {a["lease_id"] for a in answers} <= set(submitted)
+  assert {(a["worker_id"], a["task_id"]) for a in answers} == set(submitted.values())
+  # Who took an answer back had a lease again for its next version.
+  assert 0 <= len(submitted) - len(answers) <= len(select(made, "SELECT id FROM versions"))
   asked = {t["id"]: t["video_id"] for t in everything}
-  seen = [(a["worker_id"], asked[a["task_id"]]) for a in answers]
-  assert len(seen) == len(set(seen)), "a worker answered a video twice"
+  seen = [(a["worker_id"], a["task_id"]) for a in answers]
+  assert len(seen) == len(set(seen)), "a worker answered a task twice"
+  at = {(l["worker_id"], asked[l["task_id"]]) for l in leases if l["state"] == "held"}
+  assert len(at) == len({worker for worker, _ in at}), "a worker is at two videos"
   gold = [t for t in everything if t["is_gold"]]
   assert not {t["video_id"] for t in gold} & {t["video_id"] for t in tasks}
   assert {(t["state"], t["wanted"], t["agreement"]) for t in gold} <= {("open", 1, None)}
@@ -81,20 +105,29 @@ def check(made):
   _check_scores(made, tasks, answers)
 
 
+def _check_stopped(made):
+  """The table of the stopped is what the answers and the policy say."""
+  with made.store.read() as db:
+    stopped = {row["id"] for row in db.execute("SELECT id FROM workers").fetchall()
+               if standing(db, made.policy, row["id"]).state == "stopped"}
+  assert stopped == {row["worker_id"] for row in select(made, "SELECT * FROM stopped")}
+
+
 def _check_scores(made, tasks, answers):
-  """The scores that grew answer by answer are those that all answers give at once."""
+  """The scores are those of the final answers."""
   scores = {s["assignment_id"]: s for s in select(made, "SELECT * FROM scores")}
   assert set(scores) == {a["id"] for a in answers}
   for task in tasks:
-    mine = [a for a in answers if a["task_id"] == task["id"]]
-    if not mine:
-      continue
-    result = consensus([np.asarray([(s["start"], s["end"]) for s in select(
-        made, "SELECT * FROM segments WHERE assignment_id = ?", a["id"])]) for a in mine],
-                       match_tiou=made.policy.match_tiou)
-    for answer, f1, tiou in zip(mine, result.worker_f1, result.worker_tiou, strict=True):
-      found = scores[answer["id"]]
-      assert (found["worker_id"], found["is_gold"]) == (answer["worker_id"], 0)
-      assert found["others"] == len(mine) - 1
-      expected = (f1, tiou) if len(mine) > 1 else (None, None)
+    with made.store.read() as db:
+      given = all_given(db, task["id"])
+    final = np.asarray([(s["start"], s["end"]) for s in select(
+        made, "SELECT * FROM segments WHERE task_id = ? AND assignment_id IS NULL", task["id"])])
+    for one in given:
+      found = scores[one.assignment_id]
+      assert (found["worker_id"], found["is_gold"]) == (one.worker_id, 0)
+      expected = (None, None)
+      beside = len(given) > 1 or task["state"] == "adjudicated"
+      if task["state"] in ("agreed", "adjudicated") and beside and not one.unusable:
+        expected = pair_agreement(np.reshape(sorted(set(one.segments)), (-1, 2)),
+                                  final.reshape(-1, 2), made.policy.match_tiou)
       assert (found["f1"], found["tiou"]) == pytest.approx(expected)

@@ -1,6 +1,7 @@
 // Faults of accessibility that a machine can see, of all that is visible: controls without a name,
 // text with too little contrast (WCAG 2.1 AA: 4.5, or 3 for large text), positive tab order, two
-// elements of one id, labels of nothing, text that runs out of a button.
+// elements of one id, labels of nothing, text that runs out of a button, names that do not begin with
+// the text of what they name (2.5.3), targets of less than 24 pixels (2.5.8).
 () => {
   const faults = [];
   const visible = (e) =>
@@ -20,6 +21,18 @@
       document.getElementById(e.getAttribute('aria-labelledby'))?.textContent ||
       ''
     ).trim();
+  const plain = (text) => text.replace(/\s+/g, ' ').trim().toLowerCase();
+  const shownIn = (e) => {
+    const copy = e.cloneNode(true);
+    for (const hidden of copy.querySelectorAll('[aria-hidden=true]')) hidden.remove();
+    const text = plain(copy.textContent);
+    return /[\p{L}\p{N}]/u.test(text) ? text : ''; // a sign is a picture
+  };
+  // A suggestion is as long as it is, and there is a key for it; a box's target is its label.
+  const isSmall = (e) => {
+    const {width, height} = (e.type === 'checkbox' ? e.labels[0] : e).getBoundingClientRect();
+    return !e.matches('.tl-span') && (width < 23.9 || height < 23.9);
+  };
   for (const e of all) {
     if (
       e.matches(
@@ -29,6 +42,10 @@
       !nameOf(e)
     )
       faults.push(`no name: ${what(e)}`);
+    const text = e.matches('button, a, summary') ? shownIn(e) : '';
+    if (text && !plain(nameOf(e)).startsWith(text)) faults.push(`another name: ${what(e)}`);
+    if (e.matches('button, select, input, textarea, summary, [role=slider]') && isSmall(e))
+      faults.push(`small: ${what(e)}`);
     if (e.tabIndex > 0) faults.push(`tab order: ${what(e)}`);
     if (e.matches('button') && e.scrollWidth > e.clientWidth + 1)
       faults.push(`runs out: ${what(e)}`);

@@ -10,6 +10,8 @@ const segments = await load('segments');
 const marks = await load('marks');
 const history = await load('history');
 const draft = await load('draft');
+const sheets = await load('sheet');
+const {Session} = await load('session');
 const view = await load('view');
 const keys = await load('keys');
 const retry = await load('retry');
@@ -38,9 +40,40 @@ test('frames: hand values', () => {
   assert.equal(frames.toSeconds(clip, 1394), 139.4);
   assert.equal(frames.timecode(75.0304), '01:15.030');
   assert.equal(frames.timecode(59.9996), '01:00.000');
-  assert.equal(frames.timecode(6039), '100:39.000');
+  assert.equal(frames.timecode(3599.9994), '59:59.999');
+  assert.equal(frames.timecode(3599.9996), '1:00:00.000');
+  assert.equal(frames.timecode(6039.25), '1:40:39.250');
+  assert.equal(frames.shortTime(6039.26, true), '1:40:39.3');
+  assert.equal(frames.shortTime(3599.6), '1:00:00');
   assert.equal(frames.shortTime(59.96, true), '1:00.0');
   assert.equal(frames.shortTime(9.6), '0:10');
+});
+
+test('frames: a time that somebody typed', () => {
+  for (const [text, seconds] of [
+    ['7', 7],
+    ['90.5', 90.5],
+    ['1:05', 65],
+    [' 01:05.250 ', 65.25],
+    ['1:00:02,5', 3602.5],
+    ['75:00', 4500],
+    ['.5', 0.5],
+    ['0', 0],
+  ])
+    assert.equal(frames.parseTime(text), seconds, text);
+  for (const text of ['', 'x', '1:', ':5', '1:60', '1:60:00', '1:2:3:4', '-3', '1e3', '1.2.3', '5 s'])
+    assert.equal(frames.parseTime(text), null, text);
+});
+
+test('frames: a frame is found by the time that is shown for it', () => {
+  const draw = random(5);
+  for (let i = 0; i < 2000; i++) {
+    const fps = [10, 12.5, 24000 / 1001, 25, 30000 / 1001, 59.94, 120][integer(draw, 0, 6)];
+    const clip = frames.clipOf({fps, duration: 9000});
+    const k = integer(draw, 0, clip.count - 1);
+    assert.equal(frames.frameOfTime(clip, frames.parseTime(frames.timecode(k / fps))), k);
+  }
+  assert.equal(frames.frameOfTime({fps: 25, duration: 4, count: 100}, 1e9), 99);
 });
 
 test('frames: a last frame that the duration does not cover is no frame of the clip', () => {
@@ -133,6 +166,15 @@ test('marks: start and end become a segment of whole frames, in either order', (
   assert.deepEqual(marks.fromSeconds([[0.47, 0.65]], clip).segments, [{id: 1, start: 12, end: 16}]);
 });
 
+test('marks: one ends and the next begins, in neighbouring frames', () => {
+  const twice = marks.split(marks.begin(marks.EMPTY, 12), 15, 100);
+  assert.deepEqual([twice.segments, twice.pending], [[{id: 1, start: 12, end: 16}], 16]);
+  const done = marks.finish(twice, 20, 100);
+  assert.deepEqual(done.segments.at(-1), {id: 2, start: 16, end: 21});
+  assert.equal(segments.overlapping(done.segments).size, 0);
+  assert.equal(marks.split(marks.begin(marks.EMPTY, 15), 12, 100).pending, 16); // backwards
+});
+
 test('marks: "not here" takes the segments away, a new segment takes "not here" away', () => {
   const one = marks.addSegment(marks.EMPTY, 3, 9, 100);
   const absent = marks.setAbsent(one, true);
@@ -219,6 +261,117 @@ test('draft: the later copy wins, the server\u2019s where they are level', () =>
   assert.equal(draft.newest(null, null), null);
 });
 
+test('draft: of several classes, each by its task', () => {
+  const marked = {segments: [[3, 9]], pending: null, absent: false};
+  const mine = {
+    lanes: {4: marked, 11: {segments: [], pending: 7, absent: true}},
+    active: 1,
+    comment: '',
+    frame: 99,
+    submissionId: draft.randomId(),
+    page: 'p',
+  };
+  const read = draft.decode(draft.encode(mine), 100);
+  assert.deepEqual(read, mine);
+  assert.deepEqual(draft.markedOf(read, 4), marked);
+  assert.equal(draft.markedOf(read, 5), undefined);
+  assert.equal(draft.markedOf(null, 4), undefined);
+  const older = draft.decode(draft.encode({...mine, lanes: undefined, ...marked}), 100);
+  assert.deepEqual(draft.markedOf(older, 4).segments, [[3, 9]]);
+  for (const change of [
+    {lanes: null},
+    {lanes: {}},
+    {lanes: []},
+    {lanes: 'four'},
+    {lanes: {4: null}},
+    {lanes: {4: 7}},
+    {lanes: {4: marked, 11: {...marked, segments: [[3, 101]]}}},
+    {lanes: {4: {...marked, pending: 100}}},
+    {active: -1},
+    {active: '0'},
+    {submissionId: ''},
+  ]) {
+    const text = JSON.stringify({format: 1, ...mine, ...change});
+    assert.equal(draft.decode(text, 100), null, text);
+  }
+});
+
+test('sheet: segments of all classes in the order of time; what is missing is named', () => {
+  const labels = ['enter', 'leave', 'run'];
+  const one = marks.addSegment(marks.addSegment(marks.EMPTY, 30, 40, 100), 5, 9, 100);
+  const sheet = [one, marks.addSegment(marks.EMPTY, 5, 7, 100), marks.EMPTY];
+  assert.deepEqual(
+    sheets.spread(sheet).map(({id, lane, number}) => [id, lane, number]),
+    [
+      ['1.1', 1, 1],
+      ['0.2', 0, 1],
+      ['0.1', 0, 2],
+    ],
+  );
+  assert.equal(sheets.obstacle(sheet, labels), 'No answer yet: run.');
+  assert.equal(sheets.firstMissing(sheet), 2);
+  const begun = sheets.replace(sheet, 1, marks.begin(sheet[1], 50));
+  assert.match(sheets.obstacle(begun, labels), /end \(O\) of leave, .*No answer yet: run\.$/);
+  assert.equal(sheets.firstMissing(begun), 1);
+  assert.equal(sheets.changed(sheet, begun), 1);
+  assert.equal(sheets.changed(sheet, sheet), -1);
+  assert.equal(sheets.replace(sheet, 1, sheet[1]), sheet);
+  const done = sheets.replace(sheet, 2, marks.setAbsent(marks.EMPTY, true));
+  assert.deepEqual([sheets.obstacle(done, labels), sheets.firstMissing(done)], ['', -1]);
+  assert.equal(sheets.obstacle([marks.EMPTY], ['']), marks.obstacle(marks.EMPTY));
+});
+
+// A session at a video whose frame is in the test's hands.
+function atWork(classes) {
+  const made = {said: [], changes: 0, video: {here: 0, playing: false, go: (at) => at}};
+  const notices = {announce: (text) => made.said.push(text), show: (text) => made.said.push(text)};
+  made.session = new Session(
+    {fps: 10, duration: 10, count: 100},
+    classes.map((label) => ({label, marks: marks.EMPTY, suggestions: []})),
+    made.video,
+    notices,
+    {draw: () => {}, changed: () => made.changes++},
+  );
+  return made;
+}
+
+test('session: marks go to the active class, undo goes back through all of them', () => {
+  const {session, video, said} = atWork(['enter', 'leave']);
+  const at = (frame, action) => ((video.here = frame), action());
+  at(3, () => session.begin());
+  session.activate(1);
+  at(5, () => session.begin());
+  at(7, () => session.finish());
+  session.activate(0);
+  at(9, () => session.finish());
+  const spans = () =>
+    session.sheet.map(({segments}) => segments.map(({start, end}) => [start, end]));
+  assert.deepEqual(spans(), [[[3, 10]], [[5, 8]]]);
+  session.selectNext(1); // after the segment that is selected, of another class
+  assert.deepEqual([session.active, session.one.start], [1, 5]);
+  session.nudge('end', 2);
+  session.nudge('end', 1);
+  session.endGesture();
+  session.select(session.sheet[0].segments[0].id, true, 0);
+  session.nudge('end', 1); // the same numbers of another class: a step of its own
+  assert.deepEqual(spans(), [[[3, 11]], [[5, 11]]]);
+  session.undo();
+  assert.deepEqual([spans(), session.active], [[[[3, 10]], [[5, 11]]], 0]);
+  session.undo();
+  assert.deepEqual([spans(), session.active], [[[[3, 10]], [[5, 8]]], 1]);
+  session.remove(session.sheet[0].segments[0].id, 0);
+  assert.deepEqual([spans(), session.active], [[[], [[5, 8]]], 0]);
+  session.toggleAbsent(1);
+  assert.deepEqual([session.active, session.sheet[1].absent], [1, true]);
+  assert.ok(said.some((text) => text.startsWith('leave: ')));
+  session.locked = true;
+  session.add(50, 60, 0);
+  session.undo();
+  assert.deepEqual(spans(), [[], []]);
+  session.activate(7);
+  assert.equal(session.active, 0);
+});
+
 test('view: zoom keeps what is under the pointer; no move leaves the clip', () => {
   const draw = random(3);
   for (let i = 0; i < 500; i++) {
@@ -236,6 +389,13 @@ test('view: zoom keeps what is under the pointer; no move leaves the clip', () =
       assert.ok(seen.from <= frame && frame <= seen.to);
     }
   }
+});
+
+test('view: the ruler says hours, also where it is closest', () => {
+  const far = view.ticks({from: 36000, to: 72000, count: 72000}, 10, 1000);
+  assert.equal(far.find(({label}) => label).label, '1:00:00');
+  const close = view.ticks({from: 90000, to: 90020, count: 180000}, 25, 2000);
+  assert.equal(close.find(({label}) => label).label, '1:00:00.00');
 });
 
 test('view: the ruler has readable marks at whole steps', () => {
@@ -267,6 +427,43 @@ test('keys: no chord has two meanings; Shift is in the character or in the chord
   assert.equal(press('Z', {metaKey: true, shiftKey: true}), 'redo');
   assert.equal(press('i', {ctrlKey: true}), '');
   assert.equal(press('i', {altKey: true}), '');
+  assert.equal(press('ArrowLeft', {altKey: true}), 'secondBack');
+  assert.equal(press('ArrowRight', {ctrlKey: true}), 'tenForward');
+  assert.equal(press('ArrowRight', {altKey: true, shiftKey: true}), 'tenForward');
+});
+
+test('keys: by their place where the layout prints no Latin letter on them', () => {
+  const press = (key, code, more = {}) =>
+    keys.commandOf(
+      keys.chordOf({
+        key,
+        code,
+        ctrlKey: false,
+        metaKey: false,
+        altKey: false,
+        shiftKey: false,
+        ...more,
+      }),
+    );
+  assert.equal(press('\u0448', 'KeyI'), 'begin'); // Russian
+  assert.equal(press('\u0429', 'KeyO', {shiftKey: false}), 'finish'); // with caps lock
+  assert.equal(press('\u044f', 'KeyZ', {ctrlKey: true}), 'undo');
+  assert.equal(press('\u042f', 'KeyZ', {ctrlKey: true, shiftKey: true}), 'redo');
+  assert.equal(press('\u0419', 'KeyQ', {shiftKey: true}), 'startBackMany');
+  assert.equal(press('\u0431', 'Comma'), 'slower');
+  assert.equal(press('\u03b9', 'KeyI'), 'begin'); // Greek
+  assert.equal(press(';', 'KeyQ'), 'startBack');
+  assert.equal(press('\u05df', 'KeyI'), 'begin'); // Hebrew
+  assert.equal(press('Process', 'KeyI'), 'begin'); // an input method for Chinese or Japanese
+  assert.equal(press('\u00e9', 'Digit2'), 'class2'); // French
+  // What is printed has a meaning, or is Latin: then its place has none.
+  assert.equal(press('y', 'KeyZ', {ctrlKey: true}), 'redo'); // German
+  assert.equal(press('a', 'KeyQ'), '');
+  assert.equal(press(',', 'KeyM'), 'slower'); // French
+  assert.equal(press('@', 'Digit2', {shiftKey: true}), '');
+  assert.equal(press('Shift', 'ShiftLeft', {shiftKey: true}), '');
+  assert.equal(press('F5', 'F5'), '');
+  assert.equal(press('i', ''), 'begin'); // no place is told
 });
 
 test('retry: waits grow to a bound; only what may pass is tried again', async () => {

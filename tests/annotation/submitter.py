@@ -1,8 +1,9 @@
 """A process that answers tasks as fast as it can, to be killed: one thread a worker.
 
-    python -m tests.annotation.submitter DATABASE WORKER_ID...
+    python -m tests.annotation.submitter [--visits] DATABASE WORKER_ID...
 
-After each answer that was acknowledged it prints "worker task". It ends when there is no task.
+After each answer that was acknowledged it prints "worker task", with --visits one line a visit, of
+its first task. It ends when there is no task.
 """
 
 import os
@@ -13,8 +14,8 @@ import time
 import numpy as np
 
 from tal_jax.annotation import campaign, store
-from tal_jax.annotation.answers import Draft, save_draft, submit
-from tal_jax.annotation.leases import next_task
+from tal_jax.annotation.answers import Draft, save_draft, submit, submit_all
+from tal_jax.annotation.leases import next_task, next_visit
 
 POLICY = campaign.Policy(annotators=3, max_annotators=3, min_agreement=0.0)
 COMMENT = "from a process that may die"
@@ -42,10 +43,22 @@ def work(running, worker, acknowledge=print_acknowledged):
     acknowledge(worker, task)
 
 
+def visit(running, worker, acknowledge=print_acknowledged):
+  """All classes of a video in one submission."""
+  while (found := next_visit(running, worker)) is not None:
+    task = found.task_ids[0]
+    submit_all(running, worker, {t: answer(worker, t) for t in found.task_ids},
+               submission_id(worker, task), COMMENT)
+    acknowledge(worker, task)
+
+
 def main(path, *workers):
+  at = work
+  if path == "--visits":
+    at, path, *workers = visit, *workers
   with store.Store(path) as opened:
     running = campaign.Campaign(opened, POLICY, time.time)
-    threads = [threading.Thread(target=work, args=(running, int(w))) for w in workers]
+    threads = [threading.Thread(target=at, args=(running, int(w))) for w in workers]
     for thread in threads:
       thread.start()
     for thread in threads:

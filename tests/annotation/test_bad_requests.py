@@ -14,6 +14,11 @@ GOOD = {
     "/api/tasks/{id}/draft": {"revision": 1, "body": "half"},
     "/api/tasks/{id}/answer": {"submission_id": "s", "segments": [[1.0, 2.0]], "comment": "c"},
     "/api/tasks/{id}/adjudicate": {"segments": [[1.0, 2.0]]},
+    "/api/tasks/{id}/correct": {"submission_id": "s", "segments": [[1.0, 2.0]], "comment": "c"},
+    "/api/tasks/{id}/skip": {"reason": "it takes too long", "comment": "c"},
+    "/api/tasks/{id}/ask_again": {"answers": 1},
+    "/api/videos/{id}/exclude": {"reason": "dark"},
+    "/api/undo": {"submission_id": "s"},
     "/api/workers": {"name": "new", "role": "annotator", "days": 1.0},
 }
 
@@ -118,6 +123,25 @@ BY_HAND = {
                                    422),
     "a task disputed that someone is at": ("POST", "/api/tasks/1/dispute", None, 409),
     "an unknown task disputed": ("POST", "/api/tasks/99/dispute", None, 404),
+    "a video that is unusable, with segments": ("POST", "/api/tasks/1/answer", {
+        "submission_id": "h", "segments": [[1, 2]], "unusable": "it is damaged"}, 422),
+    "a correction of what was not answered": (
+        "POST", "/api/tasks/1/correct", {"submission_id": "h", "segments": []}, 404),
+    "a correction of one task twice": ("POST", "/api/tasks/1/correct", {
+        "submission_id": "h", "segments": [], "others": [{"task_id": 1, "segments": []}]}, 422),
+    "an own answer that there is none of": ("GET", "/api/mine/1", None, 404),
+    "an unknown submission undone": ("POST", "/api/undo", {"submission_id": "h"}, 404),
+    "another's task skipped": ("POST", "/api/tasks/2/skip", {}, 409),
+    "another's task put off": ("POST", "/api/tasks/2/later", None, 409),
+    "a comment of a skip too long": (
+        "POST", "/api/tasks/1/skip", {"comment": "x" * 2001}, 422),
+    "an open task asked again": ("POST", "/api/tasks/4/ask_again", {"answers": 1}, 409),
+    "an unknown task asked again": ("POST", "/api/tasks/99/ask_again", {}, 404),
+    "an unknown video excluded": ("POST", "/api/videos/99/exclude", {"reason": "x"}, 404),
+    "a video excluded for no reason": ("POST", "/api/videos/1/exclude", {"reason": " "}, 422),
+    "a video included that is": ("POST", "/api/videos/1/include", None, 404),
+    "an unknown worker left out": ("POST", "/api/workers/99/leave_out", None, 404),
+    "oneself left out": ("POST", "/api/workers/2/leave_out", None, 409),
     "an unknown worker revoked": ("POST", "/api/workers/99/revoke", None, 404),
     "oneself revoked": ("POST", "/api/workers/2/revoke", None, 409),
     "a worker with two roles": ("POST", "/api/workers", {"name": "ann", "role": "operator"}, 422),
@@ -189,12 +213,17 @@ def test_the_good_bodies_are_good(tmp_path):
   """Else the requests above would be refused whatever was broken in them."""
   with sites.running(tmp_path) as site:
     site.operator.post("/api/next")
-    for path, body in GOOD.items():
-      if "adjudicate" in path:
-        continue
+    # In an order in which all succeed: one answer is wanted, which decides the task.
+    last = ("/api/tasks/{id}/adjudicate", "/api/tasks/{id}/ask_again", "/api/undo",
+            "/api/tasks/{id}/skip")
+    first = [path for path in GOOD if path not in last]
+    for path in (*first, "/api/undo", "/api/tasks/{id}/skip"):
       method = "PUT" if path.endswith("draft") else "POST"
-      response = site.operator.request(method, path.replace("{id}", "1"), json=body)
-      assert response.status_code == 200, response.text
-    adjudicate = "/api/tasks/{id}/adjudicate"
-    response = site.operator.post(adjudicate.replace("{id}", "1"), json=GOOD[adjudicate])
-    assert response.status_code == 200
+      response = site.operator.request(method, path.replace("{id}", "1"), json=GOOD[path])
+      if path.endswith("exclude"):
+        site.operator.post("/api/videos/1/include")
+      assert response.status_code == 200, (path, response.text)
+    site.operator.post("/api/tasks/1/dispute")
+    for path in last[:2]:
+      response = site.operator.post(path.replace("{id}", "1"), json=GOOD[path])
+      assert response.status_code == 200, (path, response.text)

@@ -92,3 +92,20 @@ def test_classes_spelled_otherwise(features):
   with pytest.raises(DataError, match="no instance of the classes"):
     campaign_data.load({"a": PROBES["a"]}, {"a": {"Run": None}}, ANNOTATIONS, features=features,
                        testing_subset="test", **OPTIONS)
+
+
+def test_windows_of_a_long_video_are_bounded_and_it_is_named(features, caplog):
+  """Those of the shortest length, 4 s, go first; the next ones are 1.4 times as long."""
+  whole = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
+  count = whole.selection.segments.shape[1]
+  campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features, num_proposals=count,
+                     **OPTIONS)
+  assert not [x for x in caplog.records if "num_proposals" in x.getMessage()]
+  bounded = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features,
+                               num_proposals=count - 1, **OPTIONS)
+  assert bounded.selection.segments.shape[1] < count
+  lengths = np.diff(bounded.selection.segments[0])
+  assert lengths.min() == pytest.approx(4.0 * 1.4)
+  said, = [x.getMessage() for x in caplog.records if "num_proposals" in x.getMessage()]
+  assert said.startswith("2 videos have more windows than data.num_proposals") and "a, b" in said
+  assert "last 5.6 s at least" in said

@@ -100,6 +100,32 @@ def test_activitynet_reads_back(made, tmp_path):
   assert [f["agreement"] for f in found.videos["v0"].extra["annotation_fields"]] == [0.9, 1.0]
 
 
+@pytest.mark.parametrize("kind", exports.FORMATS)
+def test_every_export_reads_back(made, tmp_path, kind):
+  """Videos, durations, instances and labels; names that spreadsheets would run, too."""
+  more = ["'quoted", "'=1", "-1", "two\nlines"]
+  campaign.add_videos(made, [Video(name, "/videos/a b.mp4", 9.0, 25.0) for name in more])
+  with made.store.write() as db:
+    db.execute("UPDATE videos SET state = 'labelled' WHERE name IN (?, ?, ?, ?)", more)
+    for name in more:
+      db.execute("INSERT INTO tasks (round_id, video_id, class_id, wanted, state) SELECT 0, v.id, "
+                 "c.id, 1, 'adjudicated' FROM videos v, classes c WHERE v.name = ? "
+                 "AND c.name = '@cmd'", (name,))
+      db.execute("INSERT INTO segments (task_id, start, \"end\", source) "
+                 "VALUES (last_insert_rowid(), 1.23456, 2.5, 'adjudication')")
+  exports.write(made, tmp_path / "training", kind)
+  found = read_annotations(tmp_path / "training")
+  truth = exports.activitynet(made)["database"]
+  assert set(found.videos) == set(truth) and len(truth) == 7
+  for name, video in truth.items():
+    read = found.videos[name]
+    assert (read.subset, read.duration) == ("training", video["duration"])
+    assert [(*s, label) for s, label in zip(read.segments.tolist(), read.labels, strict=True)] == [
+        (*x["segment"], x["label"]) for x in video["annotations"]]
+    if kind != "csv":
+      assert frame_rate(read) == video["fps"]
+
+
 def test_a_correction_is_in_the_next_export(made):
   operator = campaigns.enrol(made, "second", "operator")
   task = campaigns.select(made, "SELECT t.id FROM tasks t JOIN videos v ON v.id = t.video_id "
@@ -114,8 +140,9 @@ def test_a_correction_is_in_the_next_export(made):
 def test_instances_of_several_classes_are_in_the_order_of_time(tmp_path):
   made = campaigns.make(tmp_path / "c.db")
   campaign.open_round(made, 0, [Ask("v0", "run"), Ask("v0", "jump")])
-  answer(made, campaigns.enrol(made, "a"), [(50, 60), (1, 2)])
-  answer(made, campaigns.enrol(made, "b"), [(30, 40)])
+  one = campaigns.enrol(made, "a")
+  answer(made, one, [(50, 60), (1, 2)])
+  answer(made, one, [(30, 40)])
   found = exports.activitynet(made)["database"]["v0"]
   assert [(x["segment"], x["label"]) for x in found["annotations"]] == [
       ([1.0, 2.0], "run"), ([30.0, 40.0], "jump"), ([50.0, 60.0], "run")]

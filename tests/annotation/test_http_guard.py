@@ -177,7 +177,7 @@ def test_a_fault_of_ours(site, monkeypatch, caplog, fault, status):
   def fail(*_):
     raise fault
 
-  monkeypatch.setattr(leases, "next_task", fail)
+  monkeypatch.setattr(leases, "next_visit", fail)
   response = guarded(site.annotator.post("/api/next"))
   assert response.status_code == status
   assert list(response.json()) == ["error"] and "secret" not in response.text

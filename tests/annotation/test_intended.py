@@ -101,3 +101,32 @@ def test_kinetics_itself(data_dir):
   classes = {label for asked in drawn.values() for label in asked}
   assert len(classes) == 75
   assert len(drawn) == sum(line.split(",")[0].strip('"') in classes for line in lines)
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("l.json", '{"a": "jump", "a": "run", "b": "run"}', "'a' stands there 2 times"),
+    ("l.json", {"a": ""}, "a label of 'a' is blank"),
+    ("l.json", {"b": "run", "a": ["run", " \t"]}, "a label of 'a' is blank"),
+    ("l.json", {"a": "x" * 201}, "a label of 'a' has 201 characters"),
+    ("l.csv", "video,label\na,jump\nb,\n", "line 3: the label is blank"),
+    ("l.csv", "video,label,start,end\na,jump,1,2\na,jump,3,4\n", "line 3: .a. has the label"),
+    ("t.json", '{"database": {"a": {"subset": "x", "duration": 9, "annotations": ['
+     '{"segment": [0, 1], "label": " "}]}}}', "blank")])
+def test_mistakes_in_labels(tmp_path, name, content, message):
+  with pytest.raises(DataError, match=message):
+    intended.read_labels(written(tmp_path, name, content))
+
+
+def test_labels_in_both_forms_of_unicode_are_one_class(tmp_path):
+  path = written(tmp_path, "l.json", {"a": "caf\u00e9", "b": ["cafe\u0301", "caf\u00e9"]})
+  assert intended.read_labels(path) == {"a": {"caf\u00e9": None}, "b": {"caf\u00e9": None}}
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ('{"run": "x", "run": "y"}', "'run' stands there 2 times"),
+    ('{"run": {"instructions": "x", "instructions": "y"}}', "'instructions' stands there 2 times"),
+    ('{"caf\\u00e9": "x", "cafe\\u0301": "y"}', "stands there twice"),
+    ('{" ": "x"}', "a class is blank"), ('{"' + "x" * 201 + '": "x"}', "a class has 201")])
+def test_mistakes_in_classes(tmp_path, content, message):
+  with pytest.raises(DataError, match=message):
+    intended.read_classes(written(tmp_path, "classes.json", content))

@@ -7,6 +7,7 @@ in this process. `test_whole_loop` has real videos, processes and HTTP.
 import json
 import pathlib
 import shutil
+import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from absl import logging
 
 from configs import campaign as campaign_config
-from experiments import annotate_learner, annotate_setup
+from experiments import annotate_labels, annotate_learner, annotate_setup
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir
 from tal_jax.annotation import (
@@ -22,8 +23,10 @@ from tal_jax.annotation import (
     campaign,
     decisions,
     errors,
+    exclusions,
     exports,
     loop,
+    names,
     rows,
     store,
 )
@@ -183,7 +186,7 @@ def test_a_campaign_from_its_first_round_to_its_last(world, reference):
 
 @pytest.mark.parametrize(("owner", "name", "call", "after"), [
     (loop, "open_round", 1, False), (loop, "open_round", 1, True), (loop, "open_round", 3, True),
-    (answers, "settle", 20, True), (loop, "final_answers", 2, False),
+    (answers, "settle", 20, True), (loop, "close", 2, False), (loop, "close", 2, True),
     (Workdir, "append", 2, True), (Checkpoints, "save", 1, False), (Checkpoints, "save", 2, True),
     (loop, "mark_trained", 2, False), (loop, "mark_trained", 3, True),
     (exports, "write", 4, False), (loop, "finish", 1, False)])
@@ -277,18 +280,6 @@ def test_suggestions(world, opened, tmp_path):
     assert [score for *_, score in body] == sorted((score for *_, score in body), reverse=True)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"svm.c": 0.2}, "svm.c: 0.1 there, 0.2 now"),
-    ({"campaign.slots_per_label": 4}, "pool.videos_and_labels"),
-    ({"campaign.strategy": "random"}, "strategies"),
-    ({"campaign.num_initial": 5}, "campaign.num_initial")])
-def test_another_learner_is_refused(world, reference, opened, tmp_path, changes, message):
-  shutil.copytree(reference[1], tmp_path / "c")
-  with pytest.raises(DataError, match=message):
-    run(world, opened, tmp_path / "c", **changes)
-  assert len(list((tmp_path / "c/checkpoints").iterdir())) == 3
-
-
 def test_a_first_round_with_other_videos_is_refused(world, opened, tmp_path):
   with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
     stop_at(patch, loop, "open_round", call=1, after=True)
@@ -351,13 +342,37 @@ def test_answers_fill_the_places_of_their_class(monkeypatch):
 def test_a_round_of_the_database_stands(tmp_path):
   made = campaigns.make(tmp_path / "c.db", videos=4)
   assert loop.known_round(made, 0) is None
+  state = types.SimpleNamespace(labeled=np.zeros(4, bool))
   choose = loop.selector(made, 0, ["v0", "v1", "v2", "v3"],
                          lambda key, state, pool, batch_size: np.arange(batch_size))
-  np.testing.assert_array_equal(choose(None, None, None, batch_size=2), [0, 1])
+  np.testing.assert_array_equal(choose(None, state, None, batch_size=2), [0, 1])
   campaign.open_round(made, 0, [campaign.Ask("v3", "run"), campaign.Ask("v1", "run"),
                                 campaign.Ask("v3", "jump")])
   assert loop.known_round(made, 0) == ["v3", "v1"]
   np.testing.assert_array_equal(choose(None, None, None, batch_size=3), [3, 1])
+  made.store.close()
+
+
+def test_what_was_asked_for_or_left_out_is_passed_over(tmp_path):
+  """v1 is learnt, v3 was asked for, v4 is left out: the learner has no labels of the last two."""
+  made = campaigns.make(tmp_path / "c.db", videos=8)
+  ids = [f"v{i}" for i in range(8)]
+  campaigns.ask(made, videos=("v3",))
+  exclusions.exclude(made, "v4", "cannot be played")
+  state = types.SimpleNamespace(labeled=np.arange(8) == 1)
+  ranking = np.array([4, 0, 3, 7, 2, 6, 5])  # best first, as if v1 were the only one taken
+
+  def select(key, state, pool, batch_size):
+    assert batch_size <= 7
+    return ranking[:batch_size]
+
+  for size, ahead, chosen, expected in ((2, 2, [0, 7], ["v2", "v6"]), (2, 0, [0, 7], []),
+                                        (4, 9, [0, 7, 2, 6], ["v5"])):
+    choose = loop.selector(made, 1, ids, select, ahead=ahead)
+    np.testing.assert_array_equal(choose(None, state, None, batch_size=size), chosen)
+    assert [row["name"] for row in campaigns.select(
+        made, "SELECT v.name FROM upcoming u JOIN videos v ON v.id = u.video_id ORDER BY place"
+    )] == expected
   made.store.close()
 
 
@@ -407,8 +422,9 @@ def test_gold_from_annotations(tmp_path):
       "subset": "g", "duration": 9.0, "annotations": [{"segment": [1, 2], "label": "run"}]}}}))
   probes = {"a": Probe(9.0, 25.0, 225, 64, 48, "")}
   labels = {"a": {"run": (0.0, 99.0), "jump": None}}
-  found = annotate_setup._gold(str(tmp_path / "gold.json"), probes, labels)
+  videos = names.Videos({"a": "a.mp4"})
+  found = annotate_labels._gold(str(tmp_path / "gold.json"), videos, probes, labels)
   assert [tuple(item) for item in found] == [
       ("a", "run", [(1.0, 2.0)], (0.0, 9.0)), ("a", "jump", [], None)]
   with pytest.raises(DataError, match="not among campaign.videos"):
-    annotate_setup._gold(str(tmp_path / "gold.json"), {}, labels)
+    annotate_labels._gold(str(tmp_path / "gold.json"), videos, {}, labels)

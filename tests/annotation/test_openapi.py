@@ -104,19 +104,37 @@ def test_good_requests_get_what_is_described(site, described):
     good(client, "POST", "/api/next")  # with the draft
     good(client, "GET", url, "/media/{ticket}")
   answer(ann, "a", [[1, 2]])
+  good(ann, "POST", "/api/undo", json={"submission_id": "a"})
+  answer(ann, "a2", [[1, 2]])
+  good(ann, "GET", "/api/mine")
+  good(ann, "GET", "/api/mine/1", "/api/mine/{id}")
+  good(ann, "POST", "/api/tasks/1/correct", "/api/tasks/{id}/correct", json={
+      "submission_id": "a3", "segments": [[1, 3]], "comment": "better"})
   answer(op, "b", [[50, 60.5]])
+  good(op, "POST", "/api/tasks/1/ask_again", "/api/tasks/{id}/ask_again", json={"answers": 2})
+  good(op, "POST", "/api/tasks/1/dispute", "/api/tasks/{id}/dispute")
+  good(op, "POST", "/api/tasks/1/adjudicate", "/api/tasks/{id}/adjudicate",
+       json={"segments": [[50, 60]]})
   stopped = next(w["id"] for w in op.get("/api/campaign").json()["workers"] if w["name"] == "ann")
   good(op, "POST", f"/api/workers/{stopped}/reinstate", "/api/workers/{id}/reinstate")
-  good(ann, "POST", "/api/next")
-  good(ann, "POST", "/api/tasks/2/release", "/api/tasks/{id}/release")
-  good(op, "POST", "/api/tasks/1/adjudicate", "/api/tasks/{id}/adjudicate",
-       json={"segments": [[1, 2]]})
-  good(op, "POST", "/api/tasks/2/dispute", "/api/tasks/{id}/dispute")
+  for task, what, body in ((2, "later", {}), (3, "skip", {
+      "reason": "it takes too long", "comment": "two hours"})):
+    assert good(ann, "POST", "/api/next").json()["task"]["id"] == task
+    good(ann, "POST", f"/api/tasks/{task}/{what}", f"/api/tasks/{{id}}/{what}", json=body)
+  left = good(ann, "POST", "/api/next").json()["task"]["id"]
+  good(ann, "POST", f"/api/tasks/{left}/release", "/api/tasks/{id}/release")
+  assert good(op, "GET", f"/api/remarks?worker={stopped}&limit=10", "/api/remarks"
+              ).json()["total"] == 5  # three versions of an answer, a skip and a release
+  good(op, "POST", "/api/videos/3/exclude", "/api/videos/{id}/exclude", json={"reason": "dark"})
+  good(op, "GET", "/api/campaign")
+  good(op, "GET", "/api/tasks/3", "/api/tasks/{id}")
+  good(op, "POST", "/api/videos/3/include", "/api/videos/{id}/include")
   good(op, "GET", "/api/tasks/1", "/api/tasks/{id}")
   good(op, "GET", "/api/campaign")
   good(op, "GET", "/api/videos?state=open&label=jump&query=v&offset=1&limit=2", "/api/videos")
   worker = good(op, "POST", "/api/workers", json={"name": "n", "role": "annotator", "days": 1})
-  good(op, "POST", f"/api/workers/{worker.json()['id']}/revoke", "/api/workers/{id}/revoke")
+  for what in ("leave_out", "revoke"):
+    good(op, "POST", f"/api/workers/{worker.json()['id']}/{what}", f"/api/workers/{{id}}/{what}")
   for kind in exports.FORMATS:
     good(op, "GET", f"/api/export/{kind}", "/api/export/{format}")
   for path in ("/healthz", "/openapi.json", "/", "/campaign"):

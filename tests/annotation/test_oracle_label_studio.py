@@ -221,15 +221,16 @@ def test_a_place_that_becomes_free_is_taken_later(made, oracle, tmp_path):
   assert problems(tmp_path) == [] and len(stored(made)) == 2
 
 
-def test_one_video_is_not_answered_twice_by_one(tmp_path):
+def test_one_class_is_not_answered_twice_by_one(tmp_path):
   made = campaigns.make(tmp_path / "c.db")
   campaigns.campaign.open_round(made, 0, [campaigns.campaign.Ask("v0", "jump"),
                                           campaigns.campaign.Ask("v0", "run")])
   oracle = oracles.make("label_studio", made, {}, tmp_path)
   oracle.start()
   oracle.advance()
-  put(tmp_path, "x.json", [exported(tmp_path, i, annotation(i, "ann", ABSENT)) for i in range(2)])
+  put(tmp_path, "x.json", [exported(tmp_path, i, annotation(k, "ann", ABSENT))
+                           for k, i in enumerate((0, 1, 1))])  # the other class is another task
   oracle.advance()
-  assert len(stored(made)) == 1 and "had the video before" in problems(tmp_path)[0]
+  assert len(stored(made)) == 2 and "answered the task before" in problems(tmp_path)[0]
   check(made)
   made.store.close()

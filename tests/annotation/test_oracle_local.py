@@ -135,12 +135,28 @@ def test_bad_settings(made, tmp_path, name, settings, message):
 
 
 @pytest.mark.parametrize("names", [["ann", "ann"], ["ann", "operator"], ["ann", "b\tob"],
-                                   ["ann", "bob\n"], ["ann", ""], ["ann", "x" * 201]])
+                                   ["ann", "bob\n"], ["ann", ""], ["ann", "x" * 201],
+                                   ["jos\u00e9", "jose\u0301"]])
 def test_bad_names(made, tmp_path, names):
   with pytest.raises(DataError):
     local(made, tmp_path, annotators=names).start()
   assert not select(made, "SELECT * FROM workers")
   assert not (tmp_path / "links.txt").exists()
+
+
+def test_a_person_is_the_same_in_both_forms_of_unicode(made, tmp_path):
+  with made.store.write() as db:  # as it was once written
+    workers.enrol(db, "jose\u0301", seconds=1e6, now=made.clock())
+  local(made, tmp_path, annotators=["jos\u00e9", "bob"]).start()
+  token = tokens(tmp_path)["jose\u0301"][2]
+  local(made, tmp_path, annotators=["jose\u0301", "bob"]).start()
+  assert tokens(tmp_path)["jose\u0301"][2] == token
+  assert len(select(made, "SELECT * FROM workers")) == 3
+
+
+def test_people_whose_names_are_alike_are_told(made, tmp_path):
+  lines = local(made, tmp_path, annotators=["ann b", "Ann B", "cleo"]).start()
+  assert any("nearly the same: Ann B, ann b" in line for line in lines)
 
 
 def test_a_role_does_not_change(made, tmp_path):

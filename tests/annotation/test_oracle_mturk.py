@@ -90,7 +90,7 @@ def test_disagreement_costs_one_more_seat(tmp_path):
   assert world.answer(token) is None
   world.fake.give_back(assignment)
   assignment, token = world.accept("W3")
-  world.answer(token, [(0, 10)])
+  world.answer(token, [(80, 90)])
   world.fake.submit(assignment)
   world.made.clock.now += 1000
   world.advance()

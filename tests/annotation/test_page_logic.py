@@ -39,7 +39,7 @@ def test_every_file_that_a_page_names_is_there():
   for file in browser.PAGE.glob("*"):
     text = file.read_text("utf-8")
     named = set(re.findall(r"""from '\./([\w.]+)'""", text)) | set(
-        re.findall(r"""(?:src|href)="/page/([\w.]+)\"""", text))
+        re.findall(r"""(?:src|href)="/?page/([\w.]+)\"""", text))
     assert named <= names, (file.name, named - names)
     used |= named
   assert used == names

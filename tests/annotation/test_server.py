@@ -42,11 +42,14 @@ def test_an_annotators_day(site):
       "lease_seconds": 60.0, "suggestions": False}
   given = good(ann.post("/api/next"))
   task, url = given["task"], given["task"]["video"].pop("url")
-  assert given == {"reason": "", "retry_seconds": 5.0, "task": {
+  lane, = task.pop("lanes")  # of one class: the task itself
+  assert lane == {k: task[k] for k in ("id", "label", "instructions", "example", "hint",
+                                       "suggestions")}
+  assert given == {"reason": "", "retry_seconds": 5.0, "waiting": "", "task": {
       "id": 1, "label": "jump", "instructions": "How to see jump.",
       "example": {"text": "Like this.", "segments": [[1.0, 2.0]], "duration": 4.0}, "hint": None,
       "video": {"name": "v0", "duration": 100.0, "fps": 25.0, "num_frames": 2500, "width": 640,
-                "height": 360},
+                "height": 360, "sound": False}, "max_segments": 500,
       "draft": None, "suggestions": [], "expires_at": 1060.0, "seconds_left": 60.0}}
   assert site.nobody.get(url).content == sites.MEDIA
   draft = f"/api/tasks/{task['id']}/draft"
@@ -85,7 +88,7 @@ def test_why_there_is_no_task(tmp_path, monkeypatch):
     for _ in range(6):
       answer(site.annotator, good(site.annotator.post("/api/next"))["task"]["id"])
     assert good(site.annotator.post("/api/next")) == {
-        "task": None, "reason": "nothing", "retry_seconds": 5.0}
+        "task": None, "reason": "nothing", "retry_seconds": 5.0, "waiting": "learner"}
     over.append(True)
     assert good(site.annotator.post("/api/next"))["reason"] == "finished"
     stopped = standing.Standing("stopped", "too often wrong", 0, None, 6, 6, 0.1)
@@ -138,25 +141,32 @@ def test_the_operators_pages(tmp_path):
     assert seen["curve"] == [{"round": 0, "num_labeled": 6, "num_instances": 9, "map": 0.5,
                               "attention_ap": None}]
     assert seen["workers"][0] == {
-        "id": 1, "name": "ann", "role": "annotator", "state": "working", "answers": 1,
-        "compared": 1, "f1": 0.0, "tiou": 0.0, "gold_done": 0, "gold_f1": None,
+        "id": 1, "name": "ann", "role": "annotator", "state": "working", "left_out": False,
+        "answers": 1, "compared": 0, "f1": None, "tiou": None, "gold_done": 0, "gold_f1": None,
         "seconds_median": 30.0}
+    assert seen["pace"] == {"labelled": 0, "planned": None, "excluded": 0, "seconds_left": None,
+                            "finished": False}
+    assert seen["excluded"] == []
     assert [w["seconds_median"] for w in seen["workers"]] == [30.0, 50.0, None]
     task = good(op.get("/api/tasks/1"))
     assert task["state"] == "disputed" and task["agreement"] == 0.0 and task["final"] == []
+    more = {"submitted_at": None, "unusable": "", "version": 1, "counts": True, "agrees": False}
     assert [a | {"submitted_at": None} for a in task["answers"]] == [
-        {"worker": "ann", "segments": [[10.0, 20.0]], "comment": "sure", "submitted_at": None},
-        {"worker": "bob", "segments": [[50.0, 60.0]], "comment": "", "submitted_at": None}]
+        {"worker": "ann", "segments": [[10.0, 20.0]], "comment": "sure", **more},
+        {"worker": "bob", "segments": [[50.0, 60.0]], "comment": "", **more}]
+    assert (task["wanted"], task["agreed"], task["excluded"], task["video_id"]) == (2, [], "", 1)
     assert [e["kind"] for e in task["events"]] == [
         "leases.held", "leases.held", "tasks.leased", "leases.submitted", "leases.submitted",
         "tasks.submitted", "tasks.disputed"]
     assert good(op.post("/api/tasks/1/adjudicate", json={"segments": [[12, 20]]})) == {}
     assert good(op.get("/api/tasks/1"))["final"] == [
         {"start": 12.0, "end": 20.0, "source": "adjudication", "agreement": None, "support": None}]
+    workers = good(op.get("/api/campaign"))["workers"]
+    assert [(w["compared"], w["f1"]) for w in workers] == [(1, 1.0), (1, 0.0), (0, None)]
     assert good(op.post("/api/tasks/2/dispute")) == {}
     assert good(op.get("/api/videos", params={"state": "disputed"})) == {"total": 1, "videos": [
-        {"task_id": 2, "video": "v1", "label": "jump", "round": 0, "state": "disputed",
-         "agreement": None, "num_segments": 0, "answers": 0}]}
+        {"task_id": 2, "video_id": 2, "video": "v1", "label": "jump", "round": 0,
+         "state": "disputed", "agreement": None, "num_segments": 0, "answers": 0}]}
 
 
 def test_browsing(site):
@@ -169,21 +179,26 @@ def test_browsing(site):
   assert found(query="V3") == (1, ["v3"])
   assert found(query="%") == found(query="_") == found(label="run") == (0, [])
   assert found(label="jump", state="open", limit=1) == (6, ["v0"])
+  assert found(worker=1) == (0, [])
+  answer(site.annotator, good(site.annotator.post("/api/next"))["task"]["id"])
+  assert found(worker=1) == (1, ["v0"]) and found(worker=2) == (0, [])
 
 
-def test_stalled_tasks_are_those_that_nobody_may_take(tmp_path):
+def test_stalled_tasks_are_those_that_too_few_may_take(tmp_path):
   def stalled(site):
-    return [t["video"] for t in good(site.operator.get("/api/campaign"))["stalled"]]
+    return [(t["video"], t["missing"])
+            for t in good(site.operator.get("/api/campaign"))["stalled"]]
 
   with sites.running(tmp_path, policy={"annotators": 2, "max_annotators": 2}) as site:
+    everything = [(f"v{i}", 1) for i in range(6)]  # ann is one of two
     good(site.annotator.post("/api/next"))
-    assert stalled(site) == ["v0"]  # ann is at it, for whom it is one of two places
+    assert stalled(site) == everything
     answer(site.annotator, 1)
-    assert stalled(site) == ["v0"]  # the operator could, but it is they who read this
+    assert stalled(site) == everything  # the operator could, but it is they who read this
     good(site.operator.post("/api/workers", json={"name": "cleo", "days": 0.5}))
     assert stalled(site) == []
     site.made.clock.now += 0.5 * 86400
-    assert stalled(site) == ["v0"]  # cleo's link has expired
+    assert stalled(site) == everything  # cleo's link has expired
     assert {w["name"]: w["state"] for w in good(site.operator.get("/api/campaign"))["workers"]
             } == {"ann": "working", "cleo": "expired", "op": "working"}
   (tmp_path / "crowd").mkdir()
@@ -332,16 +347,19 @@ def test_an_example_of_another_form(tmp_path):
 
 @pytest.mark.parametrize(("given", "expected"), [
     ("https://a.example", "https://a.example"), ("https://A.example:443/", "https://a.example"),
-    ("http://a.example:8000", "http://a.example:8000"), ("http://[::1]:80", "http://[::1]")])
+    ("http://a.example:8000", "http://a.example:8000"), ("http://[::1]:80", "http://[::1]"),
+    ("https://a.example/annotate/", "https://a.example/annotate"),
+    ("HTTPS://a.example/a/b-c", "https://a.example/a/b-c")])
 def test_a_public_address(tmp_path, given, expected):
   with sites.running(tmp_path, origin=given) as site:
     invited = good(site.operator.post("/api/workers", json={"name": "n"},
-                                      headers={"Origin": expected}))
+                                      headers={"Origin": "/".join(expected.split("/")[:3])}))
     assert invited["link"].startswith(expected + "/#")
 
 
 @pytest.mark.parametrize("given", [
-    "a.example", "a.example:80", "//a.example", "ftp://a.example", "https://", "https://a/b",
+    "a.example", "a.example:80", "//a.example", "ftp://a.example", "https://", "https://a//b",
+    "https://a/b c", "https://a:x", "https://a/../b?c",
     "https://u@a.example", "https://a.example?x", "https://a.example#x", "https://[a"])
 def test_a_public_address_that_is_none(tmp_path, given):
   made = campaigns.make(tmp_path / "c.db")

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from tal_jax.annotation import second_thoughts
 from tal_jax.annotation.answers import submit
 from tal_jax.annotation.campaign import Policy
+from tal_jax.annotation.decisions import recount_all
 from tal_jax.annotation.errors import Conflict, LeaseLost, RequestError
 from tal_jax.annotation.gold import add_gold
-from tal_jax.annotation.leases import expire, next_task, release, renew
-from tal_jax.annotation.standing import reinstate, standing
+from tal_jax.annotation.leases import expire, grant, next_task, release, renew
+from tal_jax.annotation.standing import standing
 from tests.annotation.campaigns import ask, check, enrol, select, state
 
 
@@ -72,52 +74,120 @@ def test_the_default_policy_stops_nobody():
   assert (Policy().gold_before, Policy().gold_every, Policy().min_worker_f1) == (0, 0, 0.0)
 
 
-def test_a_stop_by_the_others(make):
-  """Three annotators; one marks nonsense, and is stopped at the second answer compared."""
-  made = make(videos=4, annotators=3, max_annotators=4, min_worker_f1=0.3, min_compared=2)
+def test_a_stop_by_what_the_others_agree_on(make):
+  """One of three marks nonsense, and is stopped at the second answer that can be compared."""
+  made = make(videos=4, annotators=2, max_annotators=3, min_worker_f1=0.5, min_compared=2)
   tasks = ask(made, videos=("v0", "v1", "v2", "v3"))
-  ann, bob, cleo, dan = (enrol(made, name) for name in ("ann", "bob", "cleo", "dan"))
+  eve, ann, cleo = (enrol(made, name) for name in ("eve", "ann", "cleo"))
   for task in tasks[:3]:
+    answer(made, eve, [(50, 60)], task)
     answer(made, ann, [(0, 10)], task)
-  answer(made, bob, [(50, 60)], tasks[0])
-  answer(made, bob, [(50, 60)], tasks[1])
-  # ann and bob agree with nobody: both are stopped, and v0, v1 and v2 want one answer more for each
-  assert [stand(made, w).state for w in (ann, bob)] == ["stopped", "stopped"]
-  wanted = select(made, "SELECT wanted, state FROM tasks ORDER BY id")
-  assert [w["wanted"] for w in wanted] == [4, 4, 4, 3]  # 4 is the most
-  assert {w["state"] for w in wanted} == {"open"}
-  assert next_task(made, ann) is None and next_task(made, bob) is None
+  # Nobody knows yet who is right: an answer is not judged by one other.
+  assert [stand(made, w)[-2:] for w in (eve, ann)] == [(0, None), (0, None)]
+  assert select(made, "SELECT DISTINCT wanted FROM tasks WHERE id != ?", tasks[3]) == [
+      {"wanted": 3}]
   answer(made, cleo, [(0, 10)], tasks[0])
-  assert stand(made, ann).f1 == pytest.approx((0.5 + 0.0) / 2)  # v0: 0 with bob, 1 with cleo
+  assert state(made, "tasks", tasks[0]) == "agreed"  # two of three
+  assert [stand(made, w).f1 for w in (eve, ann, cleo)] == [0.0, 1.0, 1.0]
   answer(made, cleo, [(0, 10)], tasks[1])
-  assert stand(made, ann).f1 == pytest.approx(0.5) and stand(made, ann).state == "working"
-  assert stand(made, bob).state == "stopped"  # the others have spoken for ann
-  assert next_task(made, ann).task_id == tasks[3]
-  answer(made, dan, [(0, 10)], tasks[0])
-  assert state(made, "tasks", tasks[0]) == "agreed"  # mean of 6 pairs: 3 / 6
-  log = select(made, "SELECT kind, worker_id, subject_id, detail FROM events "
-               "WHERE kind IN ('workers.stopped', 'tasks.requeued') ORDER BY id")
-  assert [(e["kind"], e["subject_id"]) for e in log] == [
-      ("workers.stopped", bob), ("tasks.requeued", tasks[0]), ("tasks.requeued", tasks[1]),
-      ("workers.stopped", ann), ("tasks.requeued", tasks[2])]
-  assert "other annotators" in json.loads(log[0]["detail"])["reason"]
+  assert [stand(made, w).state for w in (eve, ann, cleo)] == ["stopped", "working", "working"]
+  assert next_task(made, eve) is None
+  # v2 has one answer that counts, and wants the two that it wanted at first.
+  assert select(made, "SELECT wanted, state FROM tasks WHERE id = ?", tasks[2]) == [
+      {"wanted": 2, "state": "open"}]
+  answer(made, cleo, [(0, 10)], tasks[2])
+  final, = select(made, 'SELECT support, agreement FROM segments WHERE task_id = ? '
+                  "AND source = 'consensus'", tasks[2])
+  assert final == {"support": 1.0, "agreement": 1.0}
+  log = select(made, "SELECT kind, subject_id, detail FROM events WHERE kind = 'workers.stopped'")
+  assert [e["subject_id"] for e in log] == [eve]
+  assert "the annotators agree on" in json.loads(log[0]["detail"])["reason"]
 
 
-def test_the_last_answer_of_a_task_may_stop_its_worker(make):
-  """The place is there before the task is decided, and a full task opens again."""
-  made = make(videos=2, annotators=2, max_annotators=3, min_agreement=0.0, min_worker_f1=0.5,
-              min_compared=1)
-  task, _ = ask(made, videos=("v0", "v1"))
-  ann, bob = enrol(made, "ann"), enrol(made, "bob")
-  next_task(made, ann)
-  next_task(made, bob)
+def test_a_dispute_with_a_stopped_worker_goes_back_to_the_annotators(make):
+  made = make(videos=3, annotators=2, max_annotators=2, gold_every=1, min_compared=1)
+  add_gold(made, [("v2", "jump", [(0, 10)])])
+  first, _ = ask(made, videos=("v0", "v1"))
+  eve, ann, cleo = (enrol(made, name) for name in ("eve", "ann", "cleo"))
+  with made.store.write() as db:  # gold comes at a time that depends on the worker
+    grant(db, first, eve, made.policy, made.clock())
+    grant(db, first, ann, made.policy, made.clock())
+  submit(made, eve, first, "e", [(50, 60)])
+  submit(made, ann, first, "a", [(0, 10)])
+  assert state(made, "tasks", first) == "disputed"
+  answer(made, eve, [(50, 60)], 1)
+  assert stand(made, eve).state == "stopped"
+  assert select(made, "SELECT state, wanted FROM tasks WHERE id = ?", first) == [
+      {"state": "open", "wanted": 2}]
+  with made.store.write() as db:
+    grant(db, first, cleo, made.policy, made.clock())
+  submit(made, cleo, first, "c", [(0, 10)])
+  assert state(made, "tasks", first) == "agreed"
+
+
+def test_answers_of_a_reinstated_worker_count_again(make):
+  """The third answer is there already: the task is decided without another one."""
+  made = make(videos=4, annotators=3, max_annotators=3, gold_before=1, min_compared=1)
+  add_gold(made, [(f"v{i}", "jump", [(0, 10)]) for i in (2, 3)])
+  task, = ask(made, videos=("v0",))
+  ann, bob, cleo = (enrol(made, name) for name in ("ann", "bob", "cleo"))
+  operator = enrol(made, "op", "operator")
+  for worker in (ann, bob, cleo):
+    answer(made, worker, [(0, 10)])
+  for worker in (ann, bob):
+    answer(made, worker, [(0, 10)], task)
+  next_task(made, cleo)
   assert state(made, "tasks", task) == "leased"
-  answer(made, ann, [(0, 10)])
-  answer(made, bob, [(50, 60)])
-  assert state(made, "tasks", task) == "open"
+  add_gold(made, [(f"v{i}", "jump", [(50, 60)]) for i in (2, 3)])  # all three were wrong
+  assert [stand(made, w).state for w in (ann, bob, cleo)] == ["stopped"] * 3
+  assert state(made, "tasks", task) == "open"  # cleo may finish, but three are wanted
+  submit(made, cleo, task, "late", [(0, 10)])
+  for worker, after in ((ann, "open"), (bob, "open"), (cleo, "agreed")):
+    second_thoughts.reinstate(made, operator, worker)
+    assert state(made, "tasks", task) == after
   assert select(made, "SELECT wanted FROM tasks WHERE id = ?", task) == [{"wanted": 3}]
-  answer(made, enrol(made, "cleo"), [(0, 10)])
-  assert state(made, "tasks", task) == "agreed"  # the most there can be
+
+
+def test_who_is_at_work_may_finish_what_is_answered_by_then(make):
+  made = make(videos=2, annotators=1, gold_before=1, min_compared=1)
+  add_gold(made, [("v1", "jump", [(0, 10)])])
+  task, = ask(made, videos=("v0",))
+  ann, bob = enrol(made, "ann"), enrol(made, "bob")
+  operator = enrol(made, "op", "operator")
+  for worker in (ann, bob):
+    answer(made, worker, [(0, 10)])
+  assert next_task(made, ann).task_id == task
+  add_gold(made, [("v1", "jump", [(50, 60)])])
+  submit(made, ann, task, "a", [(0, 10)])  # does not count
+  second_thoughts.reinstate(made, operator, bob)
+  assert next_task(made, bob).task_id == task
+  second_thoughts.reinstate(made, operator, ann)
+  assert state(made, "tasks", task) == "leased"  # the answer is there, but bob is at work
+  made.clock.now += 1000
+  expire(made)
+  assert state(made, "tasks", task) == "agreed"
+  with pytest.raises(LeaseLost):
+    submit(made, bob, task, "b", [(0, 10)])
+
+
+def test_another_policy_judges_the_same_answers_anew(make):
+  made = make(videos=2, annotators=2, max_annotators=3, min_worker_f1=0.5, min_compared=1)
+  before = made._replace(policy=made.policy._replace(min_worker_f1=0.0))
+  first, second = ask(before, videos=("v0", "v1"))
+  eve, ann, cleo = (enrol(before, name) for name in ("eve", "ann", "cleo"))
+  for worker in (eve, ann):
+    for task in (first, second):
+      answer(before, worker, [(50, 60)] if worker == eve else [(0, 10)], task)
+  answer(before, cleo, [(0, 10)], first)
+  assert stand(made, eve).state == "stopped"
+  assert select(made, "SELECT wanted FROM tasks WHERE id = ?", second) == [{"wanted": 3}]
+  recount_all(made)
+  assert select(made, "SELECT wanted FROM tasks WHERE id = ?", second) == [{"wanted": 2}]
+  answer(made, cleo, [(0, 10)], second)
+  assert state(made, "tasks", second) == "agreed"
+  log = select(made, "SELECT * FROM events")
+  recount_all(made)
+  assert select(made, "SELECT * FROM events") == log
 
 
 def test_what_is_decided_stays(make):
@@ -134,47 +204,47 @@ def test_what_is_decided_stays(make):
                   {"id": second, "wanted": 1, "state": "open"}]
 
 
-def test_a_worker_who_is_stopped_at_work_may_finish(make):
-  """Another's answer stops them while they hold a lease: they may finish, but get nothing new."""
+def stopped_by_another(make, between=lambda made, eve: None):
+  """Eve holds a lease on v1, and is stopped when v0 is decided; `between` runs before that."""
   made = make(videos=3, annotators=2, min_worker_f1=0.5, min_compared=1)
   first, second, _ = ask(made, videos=("v0", "v1", "v2"))
-  ann, bob = enrol(made, "ann"), enrol(made, "bob")
+  eve, ann, cleo = (enrol(made, name) for name in ("eve", "ann", "cleo"))
+  answer(made, eve, [(50, 60)], first)
   answer(made, ann, [(0, 10)], first)
-  assert next_task(made, ann).task_id == second
-  answer(made, bob, [(50, 60)], first)
-  assert stand(made, ann).state == "stopped"
-  renew(made, ann, second)
-  submit(made, ann, second, "in time", [])
-  assert next_task(made, ann) is None
-  assert select(made, "SELECT wanted FROM tasks ORDER BY id") == [
-      {"wanted": 3}, {"wanted": 2}, {"wanted": 2}]  # was stopped before the second answer
+  assert next_task(made, eve).task_id == second
+  between(made, eve)
+  answer(made, cleo, [(0, 10)], first)
+  assert stand(made, eve).state == "stopped"
+  return made, eve, second
+
+
+def test_a_worker_who_is_stopped_at_work_may_finish(make):
+  """Another's answer stops them while they hold a lease: they may finish, but get nothing new."""
+  made, eve, second = stopped_by_another(make)
+  renew(made, eve, second)
+  submit(made, eve, second, "in time", [])
+  assert next_task(made, eve) is None
+  assert select(made, "SELECT state, wanted FROM tasks WHERE id = ?", second) == [
+      {"state": "open", "wanted": 2}]  # theirs does not count
 
 
 def test_a_stopped_worker_who_asks_gives_the_place_back(make):
-  made = make(videos=2, annotators=2, min_worker_f1=0.5, min_compared=1)
-  first, second = ask(made, videos=("v0", "v1"))
-  ann, bob = enrol(made, "ann"), enrol(made, "bob")
-  answer(made, ann, [(0, 10)], first)
-  next_task(made, ann)
-  answer(made, bob, [(50, 60)], first)
-  assert next_task(made, ann) is None
-  assert select(made, "SELECT state FROM leases WHERE worker_id = ? ORDER BY id", ann) == [
+  made, eve, second = stopped_by_another(make)
+  assert next_task(made, eve) is None
+  assert select(made, "SELECT state FROM leases WHERE worker_id = ? ORDER BY id", eve) == [
       {"state": "submitted"}, {"state": "released"}]
   with pytest.raises(LeaseLost):
-    submit(made, ann, second, "too late", [])
+    submit(made, eve, second, "too late", [])
 
 
 def test_a_stopped_worker_does_not_take_an_expired_lease_up_again(make):
-  made = make(videos=2, annotators=2, min_worker_f1=0.5, min_compared=1)
-  first, second = ask(made, videos=("v0", "v1"))
-  ann, bob = enrol(made, "ann"), enrol(made, "bob")
-  answer(made, ann, [(0, 10)], first)
-  next_task(made, ann)
-  made.clock.now += 1000
-  expire(made)
-  answer(made, bob, [(50, 60)], first)
+  def wait(made, _):
+    made.clock.now += 1000
+    expire(made)
+
+  made, eve, second = stopped_by_another(make, wait)
   with pytest.raises(LeaseLost):
-    submit(made, ann, second, "s", [])
+    submit(made, eve, second, "s", [])
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -224,8 +294,7 @@ def test_an_operator_lets_a_stopped_worker_work_again(make):
   worker, operator = enrol(made, "ann"), enrol(made, "op", "operator")
 
   def let():
-    with made.store.write() as db:
-      reinstate(db, made.policy, worker, operator_id=operator, now=made.clock())
+    second_thoughts.reinstate(made, operator, worker)
 
   with pytest.raises(Conflict, match="not stopped"):
     let()

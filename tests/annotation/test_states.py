@@ -10,19 +10,25 @@ from tests.annotation import campaigns
 
 # As the docstring of `campaign` draws them, written down a second time.
 _LEGAL = {
-    "videos": {("unlabelled", "asked"), ("asked", "labelled")},
+    "videos": {("unlabelled", "asked"), ("asked", "labelled"), ("labelled", "asked"),
+               ("unlabelled", "excluded"), ("asked", "excluded"), ("labelled", "excluded"),
+               ("excluded", "unlabelled"), ("excluded", "asked")},
     "rounds": {("open", "complete"), ("complete", "trained")},
     "leases": {("held", "released"), ("held", "expired"), ("held", "submitted")},
     "tasks": {("open", "leased"), ("leased", "open"), ("leased", "submitted"),
               ("submitted", "open"), ("submitted", "agreed"), ("submitted", "disputed"),
               ("open", "disputed"), ("disputed", "adjudicated"), ("agreed", "adjudicated"),
-              ("adjudicated", "adjudicated")},
+              ("adjudicated", "adjudicated"),
+              ("open", "submitted"), ("disputed", "open"), ("agreed", "open"),
+              ("adjudicated", "open"), ("excluded", "open"),
+              *((state, "excluded") for state in ("open", "leased", "submitted", "agreed",
+                                                  "disputed", "adjudicated"))},
 }
 _STATES = {
-    "videos": ("unlabelled", "asked", "labelled"),
+    "videos": ("unlabelled", "asked", "labelled", "excluded"),
     "rounds": ("open", "complete", "trained"),
     "leases": ("held", "released", "expired", "submitted"),
-    "tasks": ("open", "leased", "submitted", "agreed", "disputed", "adjudicated"),
+    "tasks": ("open", "leased", "submitted", "agreed", "disputed", "adjudicated", "excluded"),
 }
 
 

@@ -169,7 +169,8 @@ def test_proxies_are_made_for_what_is_asked_for(undisturbed):
             for name in json.loads(line)["video_ids"]]
   odd = {name for name in chosen if int(name[-3:]) % 10 == 9}  # the .avi files
   made = {path.name.split(".")[0] for path in (undisturbed.folder / "media").glob("*.mp4")}
-  assert made == odd and len(odd) > 0
+  assert odd <= made and len(odd) > 0
+  assert all(int(name[-3:]) % 10 == 9 for name in made)  # some were only expected
 
 
 def comparable(folder):

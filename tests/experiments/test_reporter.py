@@ -1,5 +1,7 @@
 """What a run says while it works."""
 
+import sys
+
 from experiments import reporter
 
 
@@ -17,3 +19,11 @@ def test_work_inside_every_step_is_shown(capsys, monkeypatch):
   said = capsys.readouterr().err
   assert all(f"step {step}: videos {done}/3" in said for step in range(3) for done in range(3))
   assert "too soon" not in said and "step 2 done" in said
+
+
+def test_a_line_does_not_hang_on_the_bar_of_another_process(capsys):
+  with reporter.Reporter("test") as report:
+    report.bar.close()
+    sys.stderr.write("\rother: 50%")  # what the other process has drawn
+    report.say("disk full")
+  assert capsys.readouterr().err.endswith("other: 50%\ndisk full\n")

@@ -1,10 +1,11 @@
 """The work directory: what a killed run leaves, and whom it belongs to."""
 
 import json
+import os
 
 import pytest
 
-from experiments.workdir import Workdir, write_json
+from experiments.workdir import Workdir, append_row, write_json
 from tal_jax.data.types import DataError
 
 CONFIG = {"name": "x", "svm": {"c": 1.0, "loss": "hinge"}, "strategies": ("a", "b")}
@@ -133,3 +134,15 @@ def test_without_results_the_configuration_may_change(tmp_path):
   Workdir(tmp_path, CONFIG)
   Workdir(tmp_path, CONFIG | {"name": "corrected"})
   assert json.loads((tmp_path / "config.json").read_text())["name"] == "corrected"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_named(tmp_path):
+  (tmp_path / "rows.jsonl").symlink_to("/dev/full")
+  with pytest.raises(OSError) as fault:
+    append_row(tmp_path / "rows.jsonl", {"step": 0})
+  assert fault.value.filename == str(tmp_path / "rows.jsonl")
+  (tmp_path / "config.json.part").symlink_to("/dev/full")
+  with pytest.raises(OSError) as fault:
+    write_json(tmp_path / "config.json", {})
+  assert fault.value.filename == str(tmp_path / "config.json")

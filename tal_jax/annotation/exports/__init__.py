@@ -1,16 +1,19 @@
 """The data set that a campaign has made so far, as files.
 
-`activitynet` is the one to train from and reads back through `tal_jax.data.annotations`; `csv` is
-for spreadsheets, `label_studio` for that tool. All hold the videos whose tasks are all decided,
-those without an instance too, with the operators' latest corrections; none holds a gold video, a
-worker's name, or a single worker's answer.
+`activitynet` is the one to train from, `csv` is for spreadsheets, `label_studio` for that tool; all
+read back through `tal_jax.data.annotations`. All hold the videos whose tasks are all decided, those
+without an instance too, with the operators' latest corrections, and list those that were excluded
+as such; none holds a gold video, a worker's name, or a single worker's answer.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from tal_jax.annotation.campaign import Campaign
@@ -20,7 +23,7 @@ from tal_jax.annotation.exports.csv_table import csv_rows
 from tal_jax.annotation.exports.label_studio_json import label_studio
 from tal_jax.data.types import DataError
 
-__all__ = ["FORMATS", "activitynet", "csv_rows", "label_studio", "write"]
+__all__ = ["FORMATS", "activitynet", "csv_rows", "label_studio", "text", "write"]
 
 
 def _json(content: Any) -> str:
@@ -35,17 +38,39 @@ _TEXTS = {
 FORMATS = tuple(_TEXTS)
 
 
+def text(campaign: Campaign, format: str) -> str:
+  """What `write` writes. Raises DataError: no such format."""
+  if format not in FORMATS:
+    raise DataError(f"there is no export {format!r}; choose from {', '.join(FORMATS)}")
+  return _TEXTS[format](campaign)
+
+
 def write(campaign: Campaign, path: str | os.PathLike, format: str = "activitynet") -> None:
-  """Writes the file, complete or not at all.
+  """Writes the file, complete or not at all; of several writers the last has the latest state.
 
   Raises:
     DataError: no such format, or a path that cannot be written.
   """
-  if format not in FORMATS:
-    raise DataError(f"there is no export {format!r}; choose from {', '.join(FORMATS)}")
-  part = pathlib.Path(f"{path}.part")
+  path = pathlib.Path(path)
+  part = path.with_name(f"{path.name}.part")
   try:
-    part.write_text(_TEXTS[format](campaign), encoding="utf-8", newline="")
-    os.replace(part, path)
+    with _one_at_a_time(path.parent):
+      try:
+        part.write_text(text(campaign, format), encoding="utf-8", newline="")
+        os.replace(part, path)
+      finally:
+        part.unlink(missing_ok=True)
   except OSError as error:
     raise DataError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: pathlib.Path) -> Iterator[None]:
+  """A server and a learner may both write; the system forgets it when they die."""
+  handle = os.open(folder, os.O_RDONLY)
+  try:
+    with contextlib.suppress(OSError):  # some network file systems cannot
+      fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(handle)

@@ -5,11 +5,13 @@
       "annotations": [{"segment": [start, end], "label": name, "agreement": mean tIoU of all pairs
         of annotators, "support": share of them that marked it, "source": "consensus" or
         "adjudication", "round": number, "annotators": who answered}, ...],
-      "answers": [{"label", "round", "state", "agreement": mean pairwise F1, "annotators"}, ...]}}}
+      "answers": [{"label", "round", "state", "agreement": the majority's F1, "annotators"}, ...]}},
+     "excluded": {video: {"reason": text, "source": "program", "annotators" or "operator"}}}
 
-`answers` has one entry for every class that was asked for, so that it can be told which classes a
-video is known not to show from those that nobody looked for. An operator's segment has agreement
-and support null.
+A video under `excluded` could not be judged: it is not among the videos, and nothing is known of
+what it shows. `answers` has one entry for every class that was asked for, so that it can be told
+which classes a video is known not to show from those that nobody looked for. An operator's segment
+has agreement and support null.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 import tal_jax
 from tal_jax.annotation import schema
 from tal_jax.annotation.campaign import Campaign
-from tal_jax.annotation.exports.records import DecidedTask, labelled_videos
+from tal_jax.annotation.exports.records import DecidedTask, excluded_videos, labelled_videos
 
 
 def activitynet(campaign: Campaign, *, subset: str = "training") -> dict[str, Any]:
@@ -30,6 +32,8 @@ def activitynet(campaign: Campaign, *, subset: str = "training") -> dict[str, An
   """
   with campaign.store.read() as db:
     videos = labelled_videos(db)
+    excluded = {video.name: {"reason": video.reason, "source": video.source}
+                for video in excluded_videos(db)}
     provenance = _provenance(db, campaign)
   database = {}
   for video in videos:
@@ -41,7 +45,8 @@ def activitynet(campaign: Campaign, *, subset: str = "training") -> dict[str, An
         "answers": [{"label": task.label, "round": task.round, "state": task.state,
                      "agreement": task.agreement, "annotators": task.annotators}
                     for task in video.tasks]}
-  return {"version": "tal_jax", "provenance": provenance, "database": database}
+  return {"version": "tal_jax", "provenance": provenance, "database": database,
+          "excluded": excluded}
 
 
 def _instances(task: DecidedTask) -> list[dict[str, Any]]:

@@ -1,7 +1,9 @@
 """A table for spreadsheets: a line an instance, and one for each class that a video does not show.
 
-A text that a spreadsheet would run as a formula (a video or class named "=1+1") is written behind
-an apostrophe; such a program shows the text without it.
+A video that could not be judged has one line, of task_state "excluded", whose source says who
+excluded it, and why. A text that a spreadsheet would run as a formula (a video or class named
+"=1+1") is written behind an apostrophe; such a program shows the text without it. So that it can be
+taken off again, a text that begins with one gets another.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tal_jax.annotation.campaign import Campaign
-from tal_jax.annotation.exports.records import labelled_videos
+from tal_jax.annotation.exports.records import excluded_videos, labelled_videos
 
 COLUMNS = ("video", "duration", "label", "start", "end", "agreement", "support", "source", "round",
            "annotators", "task_state", "task_agreement")
@@ -22,7 +24,7 @@ _FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # as OWASP lists them; 
 def csv_rows(campaign: Campaign) -> list[list[Any]]:
   """The header and the lines; texts escaped, numbers as they are, None where there is nothing."""
   with campaign.store.read() as db:
-    videos = labelled_videos(db)
+    videos, excluded = labelled_videos(db), excluded_videos(db)
   found: list[list[Any]] = [list(COLUMNS)]
   for video in videos:
     for task in video.tasks:
@@ -31,6 +33,9 @@ def csv_rows(campaign: Campaign) -> list[list[Any]]:
         found.append([_escaped(video.name), video.duration, _escaped(task.label), start, end,
                       agreement, support, source, task.round, task.annotators, task.state,
                       task.agreement])
+  for video in excluded:
+    found.append([_escaped(video.name), video.duration, None, None, None, None, None,
+                  _escaped(f"{video.source}: {video.reason}"), None, None, "excluded", None])
   return found
 
 
@@ -43,4 +48,5 @@ def text(table: Sequence[Sequence[Any]]) -> str:
 
 def _escaped(value: str) -> str:
   first, behind_spaces = value[:1], value.lstrip()[:1]  # some programs skip spaces
-  return "'" + value if first in _FORMULA or behind_spaces in _FORMULA else value
+  return "'" + value if first in _FORMULA or behind_spaces in _FORMULA or (
+      first == "'") else value

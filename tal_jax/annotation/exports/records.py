@@ -6,6 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from tal_jax.annotation import rows
+from tal_jax.annotation.counting import COUNTS
 from tal_jax.annotation.states import DECIDED
 
 
@@ -15,8 +16,8 @@ class DecidedTask(NamedTuple):
   instructions: str  # of the class
   round: int
   state: str  # "agreed" or "adjudicated"
-  agreement: float | None  # mean pairwise F1; None if an operator took it before any answers
-  annotators: int  # who answered
+  agreement: float | None  # see consensus; None if an operator took it before any answers
+  annotators: int  # whose answers count
   segments: tuple[rows.FinalSegment, ...]  # by start; empty: the action is not in the video
 
 
@@ -35,7 +36,8 @@ def labelled_videos(db: sqlite3.Connection) -> list[LabelledVideo]:
   for row in db.execute(
       "SELECT t.id, t.video_id, c.name AS label, c.instructions, t.round_id, t.state, t.agreement, "
       "v.name, v.media_path, v.duration, v.fps, v.num_frames, "
-      "(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id) AS annotators FROM tasks t "
+      f"(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id AND {COUNTS}) AS annotators "
+      "FROM tasks t "
       "JOIN videos v ON v.id = t.video_id JOIN classes c ON c.id = t.class_id "
       "WHERE v.state = 'labelled' AND t.state IN (?, ?) ORDER BY t.id",
       DECIDED):
@@ -45,3 +47,26 @@ def labelled_videos(db: sqlite3.Connection) -> list[LabelledVideo]:
     videos[row["video_id"]] = [
         row[k] for k in ("name", "media_path", "duration", "fps", "num_frames")]
   return [LabelledVideo(*video, tuple(tasks[key])) for key, video in videos.items()]
+
+
+class ExcludedVideo(NamedTuple):
+  """A video that could not be judged: nothing is known of what it shows."""
+
+  name: str
+  media_path: str
+  duration: float  # seconds
+  fps: float
+  reason: str
+  source: str  # who excluded it: operator, annotators or program
+  tasks: tuple[tuple[int, str, str, int], ...]  # (id, label, instructions, round), where asked for
+
+
+def excluded_videos(db: sqlite3.Connection) -> list[ExcludedVideo]:
+  """In the order in which they were excluded."""
+  return [ExcludedVideo(*row[1:], tuple(tuple(task) for task in db.execute(
+      "SELECT t.id, c.name, c.instructions, t.round_id FROM tasks t "
+      "JOIN classes c ON c.id = t.class_id WHERE t.video_id = ? AND NOT t.is_gold ORDER BY t.id",
+      (row["id"],)))) for row in db.execute(
+      "SELECT v.id, v.name, v.media_path, v.duration, v.fps, e.reason, e.source FROM excluded e "
+      "JOIN videos v ON v.id = e.video_id WHERE v.id NOT IN "
+      "(SELECT video_id FROM tasks WHERE is_gold) ORDER BY e.at, v.id").fetchall()]

@@ -23,6 +23,7 @@ import numpy as np
 
 from tal_jax import oracles
 from tal_jax.annotation.oracles.settings import require_share
+from tal_jax.data.types import DataError
 
 _SHORTEST = 2e-3  # seconds; what the campaign takes, and some room for rounding
 
@@ -38,10 +39,12 @@ class Behaviour(NamedTuple):
 
 
 def check(behaviour: Behaviour) -> Behaviour:
-  """Raises DataError for a rate that is none."""
+  """Raises DataError for a rate that is none, and for workers who never answer."""
   require_share("simulated", noise=behaviour.noise, miss=behaviour.miss, lazy=behaviour.lazy,
                 abandon=behaviour.abandon, noise_sigma=behaviour.noise_sigma,
                 **{"false_alarms / 100": behaviour.false_alarms / 100})
+  if behaviour.abandon == 1:
+    raise DataError("oracle simulated: abandon is 1: nobody would ever answer")
   return behaviour
 
 

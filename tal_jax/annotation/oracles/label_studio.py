@@ -25,7 +25,7 @@ from typing import Any
 
 from absl import logging
 
-from tal_jax.annotation import answers, leases
+from tal_jax.annotation import answers, leases, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
 from tal_jax.annotation.oracles import label_studio_format as ls
@@ -71,12 +71,13 @@ class LabelStudio:
 
   def start(self) -> list[str]:
     (self._own / "completed").mkdir(parents=True, exist_ok=True)
-    with self._campaign.store.read() as db:
+    with self._campaign.store.write() as db:
+      people.set_named_only(db, False)
       labels = [row["name"] for row in db.execute("SELECT name FROM classes ORDER BY name")]
     _write(self._own / "interface.xml", ls.interface(labels))
-    people = [links.Person(name, "operator") for name in self._settings.operators]
+    operators = [links.Person(name, "operator") for name in self._settings.operators]
     return [
-        *links.write_links(self._campaign, people, folder=self._folder,
+        *links.write_links(self._campaign, operators, folder=self._folder,
                            address=self._settings.address, days=self._settings.days),
         f"Paste {self._own / 'interface.xml'} into the labelling interface of a project,",
         f"import {self._own / 'tasks_round_N.json'} when round N opens,",
@@ -93,6 +94,8 @@ class LabelStudio:
   def _export(self) -> None:
     with self._campaign.store.read() as db:
       rows = db.execute(_TASKS + "JOIN rounds r ON r.id = t.round_id WHERE r.state = 'open' "
+                        "AND v.state != 'excluded' AND NOT EXISTS (SELECT 1 FROM preparing p "
+                        "JOIN tasks o ON o.video_id = p.video_id WHERE o.round_id = r.id) "
                         "ORDER BY t.id").fetchall()
     for number in sorted({row["round_id"] for row in rows}):
       path = self._own / f"tasks_round_{number}.json"

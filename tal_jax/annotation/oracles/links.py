@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tal_jax.annotation import names as names_lib
 from tal_jax.annotation import workers
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import InvalidAnswer, Unauthorized
@@ -42,18 +43,22 @@ def write_links(campaign: Campaign, people: Iterable[Person], *, folder: pathlib
     DataError: a name twice, that cannot be stored, or that has another role in the campaign; the
       file cannot be written.
   """
-  people = list(people)
+  people = [person._replace(name=names_lib.normal(person.name)) for person in people]
   names = [person.name for person in people]
   for name in names:
     if names.count(name) > 1:
       raise DataError(f"{name!r} is named twice: every annotator and operator needs an own name")
     if not name.isprintable() or name != name.strip():
       raise DataError(f"{name!r} cannot be a name in {FILE}: use printable characters only")
+    names_lib.checked(name, "the name of an annotator or operator", "the campaign's people")
   path = folder / FILE
   kept = _read(path)
   lines = []
   with campaign.store.write() as db:
+    known = {names_lib.normal(row["name"]): row["name"]
+             for row in db.execute("SELECT name FROM workers")}
     for person in people:
+      person = person._replace(name=known.get(person.name, person.name))
       token = kept.get(person.name)
       if token is None or not _is_valid(db, token, person, campaign.clock()):
         token = _new_token(db, person, days, campaign.clock())

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tal_jax.annotation import leases
+from tal_jax.annotation import leases, names, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.oracles import links
 from tal_jax.annotation.oracles import settings as settings_lib
@@ -14,7 +14,7 @@ from tal_jax.data.types import DataError
 
 
 class LocalSettings(settings_lib.Settings, kw_only=True, frozen=True):
-  annotators: tuple[str, ...]  # names; as many as a task wants answers, at least
+  annotators: tuple[str, ...]  # names; as many as a task wants answers, at least (policy)
 
 
 class Local:
@@ -34,15 +34,24 @@ class Local:
     if len(read.annotators) < campaign.policy.annotators:
       raise DataError(f"oracle local: {len(read.annotators)} annotators are named, and every task "
                       f"wants the answers of {campaign.policy.annotators} different ones: name "
-                      "more in `annotators`, or ask for fewer answers")
+                      "more in `annotators`, or ask for fewer answers (campaign.policy.annotators)")
     return cls(campaign, read, folder)
 
   def start(self) -> list[str]:
-    people = [links.Person(name, "annotator") for name in self._settings.annotators]
-    people += [links.Person(name, "operator") for name in self._settings.operators]
-    lines = links.write_links(self._campaign, people, folder=self._folder,
+    named = [links.Person(name, "annotator") for name in self._settings.annotators]
+    named += [links.Person(name, "operator") for name in self._settings.operators]
+    lines = links.write_links(self._campaign, named, folder=self._folder,
                               address=self._settings.address, days=self._settings.days)
-    return [*lines, f"The links are personal; they are kept in {self._folder / links.FILE}."]
+    lines.append(f"The links are personal; they are kept in {self._folder / links.FILE}.")
+    lines += [f"These are different people, though their names are nearly the same: "
+              f"{', '.join(group)}." for group in names.alike(person.name for person in named)]
+    with self._campaign.store.write() as db:
+      people.set_named_only(db, True)
+    number, most = len(self._settings.annotators), self._campaign.policy.max_annotators
+    if number < most:
+      lines.append(f"Where all {number} annotators have answered and differ, an operator decides: "
+                   f"the {most} answers of campaign.policy.max_annotators need {most} people.")
+    return lines
 
   def advance(self) -> None:
     leases.expire(self._campaign)

@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import logging
 
-from tal_jax.annotation import leases, payments
+from tal_jax.annotation import leases, payments, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
 from tal_jax.annotation.oracles import links, mturk_question, mturk_seats
@@ -95,13 +95,14 @@ class Turk:
     with self._campaign.store.write() as db:
       try:
         payments.set_budget(db, settings.budget_cents, now=self._campaign.clock())
+        people.set_named_only(db, False)
       except RequestError as error:
         raise DataError(f"oracle mturk: budget_cents: {error}") from error
       spend = payments.spend(db)
-    people = [links.Person(name, "operator") for name in settings.operators]
+    operators = [links.Person(name, "operator") for name in settings.operators]
     market = "the marketplace: REAL MONEY" if settings.real_money else "the sandbox: play money"
     return [
-        *links.write_links(self._campaign, people, folder=self._folder, address=settings.address,
+        *links.write_links(self._campaign, operators, folder=self._folder, address=settings.address,
                            days=settings.days),
         f"Mechanical Turk, {market}; the account holds {balance} $.",
         f"An answer costs {dollars(mturk_seats.seat_cents(settings.reward_cents))} $ with the fee; "

@@ -1,9 +1,10 @@
 """The books of Mechanical Turk: HITs, who has which assignment, and which answer it pays for.
 
 A HIT is a number of paid seats, not a video: whoever takes a seat gets the task that
-`leases.next_task` chooses for them (never a video they had, gold when it is due), answers it, and
-submits the seat. So workers are seldom turned away, the check that nobody has a video twice is the
-one there is, and every answer, gold or not, pays for one seat. `hits.task_id` is the task that
+`leases.next_visit` chooses for them (a video they never had if there is one, gold when it is due),
+one class of one video, answers it, and submits the seat. So workers are seldom turned away, the
+check that nobody answers a task twice is the one there is, and every answer, gold or not, pays for
+one seat. `hits.task_id` is the task that
 wanted answers when the HIT was planned.
 
     hits:   planned -> published -> expired -> closed; published -> closed
@@ -24,6 +25,7 @@ import sqlite3
 from typing import NamedTuple
 
 from tal_jax.annotation import payments, store
+from tal_jax.annotation.counting import COUNTS
 from tal_jax.annotation.oracles import outsiders
 from tal_jax.annotation.oracles.mturk_client import CrowdAssignment
 
@@ -31,10 +33,12 @@ MOST_SEATS = 9  # of a HIT: from 10 on, Amazon's fee doubles
 _PREFIX = "mturk:"
 # Answers still wanted of each undecided task, less those that others than the crowd are giving.
 _NEEDS = (
-    "SELECT t.id, t.wanted - (SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id) - ("
+    "SELECT t.id, t.wanted - (SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id "
+    f"AND {COUNTS}) - ("
     "  SELECT COUNT(*) FROM leases l JOIN workers w ON w.id = l.worker_id WHERE l.task_id = t.id"
     "  AND l.state = 'held' AND w.name NOT LIKE 'mturk:%') AS need "
-    "FROM tasks t WHERE t.is_gold = 0 AND t.state IN ('open', 'leased') ORDER BY t.id")
+    "FROM tasks t WHERE t.is_gold = 0 AND t.state IN ('open', 'leased') "
+    "AND t.video_id NOT IN (SELECT video_id FROM preparing) ORDER BY t.id")
 _IS_AT_WORK = (
     "EXISTS (SELECT 1 FROM crowd c JOIN leases l ON l.worker_id = c.worker_id "
     "WHERE c.hit = h.id AND c.state = 'accepted' AND l.state = 'held')")

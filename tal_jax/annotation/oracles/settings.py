@@ -30,6 +30,9 @@ def read(kind: type[T], settings: Mapping[str, Any], oracle: str) -> T:
                     f"{', '.join(sorted(kind.__struct_fields__))}") from error
   if not made.days > 0:
     raise DataError(f"oracle {oracle}: days is {made.days}: a link must be good for a while")
+  if not made.operators:
+    raise DataError(f"oracle {oracle}: operators is empty: somebody must watch the campaign, and "
+                    "decide where annotators differ")
   if not made.address.startswith(("http://", "https://")):
     raise DataError(f"oracle {oracle}: address is {made.address!r}: it begins with http:// or "
                     "https://")

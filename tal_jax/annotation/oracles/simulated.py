@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.annotation import answers, leases
+from tal_jax.annotation import answers, leases, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import LeaseLost
 from tal_jax.annotation.oracles import behaviour as behaviour_lib
@@ -18,6 +18,7 @@ from tal_jax.annotation.oracles.behaviour import Behaviour
 from tal_jax.data.annotations import find_id, read_annotations
 from tal_jax.data.types import Annotations, DataError
 
+_EVER = 1e10  # seconds
 Truth = Callable[[str, str], np.ndarray]  # (video, label) -> [t, 2] seconds
 
 
@@ -80,13 +81,14 @@ class Simulated:
 
   def start(self) -> list[str]:
     with self._campaign.store.write() as db:
-      self._ids = {name: outsiders.worker_id(db, name, now=self._campaign.clock())
+      self._ids = {name: outsiders.worker_id(db, name, now=self._campaign.clock(), seconds=_EVER)
                    for name in self._behaviours}
+      people.set_named_only(db, True)
     lines = [f"{len(self._ids)} simulated workers answer: this is a simulation."]
     if self._folder is None:
       return lines
-    people = [links.Person(name, "operator") for name in self._settings.operators]
-    return lines + links.write_links(self._campaign, people, folder=self._folder,
+    operators = [links.Person(name, "operator") for name in self._settings.operators]
+    return lines + links.write_links(self._campaign, operators, folder=self._folder,
                                      address=self._settings.address, days=self._settings.days)
 
   def advance(self) -> None:
@@ -122,8 +124,8 @@ class Simulated:
 
   def _held(self, worker: int) -> int | None:
     with self._campaign.store.read() as db:
-      row = db.execute("SELECT task_id FROM leases WHERE worker_id = ? AND state = 'held'",
-                       (worker,)).fetchone()
+      row = db.execute("SELECT task_id FROM leases WHERE worker_id = ? AND state = 'held' "
+                       "ORDER BY task_id", (worker,)).fetchone()
       return row and row["task_id"]
 
   def _task(self, worker: int, task_id: int) -> tuple[_Task, int]:

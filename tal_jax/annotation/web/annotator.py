@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from tal_jax.annotation import answers, leases, standing
-from tal_jax.annotation.web import tasks
+from tal_jax.annotation.errors import InvalidAnswer
+from tal_jax.annotation.may_take import MAY_TAKE
+from tal_jax.annotation.web import tasks, waiting
 from tal_jax.annotation.web.messages import (
     Done,
     DraftOut,
@@ -27,37 +29,44 @@ _RETRY_SECONDS = 5.0
 def _me(call: Call) -> Me:
   with call.campaign.store.read() as db:
     stand = standing.standing(db, call.campaign.policy, call.worker.id)
-    answered = db.execute("SELECT COUNT(*) FROM assignments WHERE worker_id = ?",
-                          (call.worker.id,)).fetchone()[0]
+    answered = db.execute(
+        "SELECT COUNT(DISTINCT t.video_id) FROM assignments a JOIN tasks t ON t.id = a.task_id "
+        "WHERE a.worker_id = ?", (call.worker.id,)).fetchone()[0]
     left = 0 if stand.state == standing.STOPPED else db.execute(
-        "SELECT COUNT(*) FROM tasks WHERE is_gold = 0 AND state = 'open' AND video_id NOT IN ("
-        "  SELECT t.video_id FROM leases l JOIN tasks t ON t.id = l.task_id WHERE l.worker_id = ?)",
-        (call.worker.id,)).fetchone()[0]
+        "SELECT COUNT(DISTINCT t.video_id) FROM tasks t WHERE t.is_gold = 0 AND t.state = 'open' "
+        f"AND {MAY_TAKE} AND t.video_id NOT IN (SELECT o.video_id FROM leases l JOIN tasks o "
+        "ON o.id = l.task_id WHERE l.worker_id = :worker AND l.state = 'held')",
+        {"worker": call.worker.id}).fetchone()[0]
   return Me(call.worker.name, call.worker.role, call.site.title,
             StandingOut(stand.state, stand.reason), Progress(answered, left),
             call.campaign.policy.lease_seconds, call.site.suggestions)
 
 
 def _next(call: Call) -> Next:
-  lease = leases.next_task(call.campaign, call.worker.id)
-  if lease is None:
-    return Next(None, _why_nothing(call), _RETRY_SECONDS)
-  draft = answers.load_draft(call.campaign, call.worker.id, lease.task_id)
+  visit = leases.next_visit(call.campaign, call.worker.id)
+  if visit is None:
+    return _nothing(call)
+  draft = answers.load_draft(call.campaign, call.worker.id, visit.task_ids[0])
   with call.campaign.store.read() as db:
-    task = tasks.view(db, call.site, call.worker.id, lease.task_id)
-  return Next(LeasedTask(**msgspec.structs.asdict(task), draft=draft and DraftOut(*draft),
-                         **msgspec.structs.asdict(_lease(call, lease))), "", _RETRY_SECONDS)
+    task = tasks.view(db, call.site, call.worker.id, visit.task_ids[0])
+    lanes = [tasks.lane(db, call.site, task_id) for task_id in visit.task_ids]
+  return Next(LeasedTask(**msgspec.structs.asdict(task), lanes=lanes,
+                         draft=draft and DraftOut(*draft),
+                         **msgspec.structs.asdict(_lease(call, visit))), "", _RETRY_SECONDS)
 
 
-def _why_nothing(call: Call) -> str:
+def _nothing(call: Call) -> Next:
   with call.campaign.store.read() as db:
-    if standing.standing(db, call.campaign.policy, call.worker.id).state == standing.STOPPED:
-      return "stopped"
-    more = db.execute("SELECT 1 FROM rounds WHERE state = 'open' LIMIT 1").fetchone()
-  return "finished" if not more and call.site.finished() else "nothing"
+    stand = standing.standing(db, call.campaign.policy, call.worker.id)
+    if stand.state == standing.STOPPED:
+      return Next(None, "stopped", _RETRY_SECONDS)
+    if not waiting.is_undecided(db) and call.site.finished():
+      return Next(None, "finished", _RETRY_SECONDS)
+    return Next(None, "nothing", _RETRY_SECONDS,
+                waiting.reason(db, call.worker.id, stand.state))
 
 
-def _lease(call: Call, lease: leases.Lease) -> LeaseOut:
+def _lease(call: Call, lease: leases.Lease | leases.Visit) -> LeaseOut:
   return LeaseOut(lease.expires_at, max(lease.expires_at - call.campaign.clock(), 0.0))
 
 
@@ -76,22 +85,27 @@ def _draft(call: Call) -> Kept:
 
 
 def _answer(call: Call) -> ReceiptOut:
-  return ReceiptOut(*answers.submit(
-      call.campaign, call.worker.id, call.path.id, call.body.submission_id, call.body.segments,
-      call.body.comment))
+  given = {call.path.id: call.body.segments}
+  for other in call.body.others:
+    if other.task_id in given:
+      raise InvalidAnswer(f"task {other.task_id} is answered twice in one submission")
+    given[other.task_id] = other.segments
+  return ReceiptOut(*answers.submit_all(call.campaign, call.worker.id, given,
+                                        call.body.submission_id, call.body.comment,
+                                        call.body.unusable))
 
 
 _TASK = "/api/tasks/{id}"
 OPERATIONS = (
     Operation("GET", "/api/me", "Who the token belongs to, and how far they are", _me, Me),
-    Operation("POST", "/api/next", "The task that the worker is at, or else a new one", _next,
+    Operation("POST", "/api/next", "The video that the worker is at, or else a new one", _next,
               Next),
-    Operation("POST", _TASK + "/renew", "Keeps the lease for another while", _renew, LeaseOut,
+    Operation("POST", _TASK + "/renew", "Keeps the visit for another while", _renew, LeaseOut,
               path_type=ById, refusals=(409,)),
-    Operation("POST", _TASK + "/release", "Gives the task back unanswered", _release, Done,
+    Operation("POST", _TASK + "/release", "Gives the visit back unanswered", _release, Done,
               path_type=ById, refusals=(409,)),
-    Operation("PUT", _TASK + "/draft", "Keeps unfinished work", _draft, Kept, path_type=ById,
-              body_type=DraftIn, refusals=(409,)),
-    Operation("POST", _TASK + "/answer", "Stores the answer; acknowledged when it is on the disk",
+    Operation("PUT", _TASK + "/draft", "Keeps unfinished work of the visit", _draft, Kept,
+              path_type=ById, body_type=DraftIn, refusals=(409,)),
+    Operation("POST", _TASK + "/answer", "Stores the answers; acknowledged when on the disk",
               _answer, ReceiptOut, path_type=ById, body_type=AnswerIn, refusals=(409,)),
 )

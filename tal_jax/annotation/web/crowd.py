@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tal_jax.annotation.errors import Forbidden
 from tal_jax.annotation.web import guard, media
 from tal_jax.annotation.web.operations import Site
+from tal_jax.annotation.web.pools import Pool
 
 if TYPE_CHECKING:
   from starlette.requests import Request
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 _FRAMES = ("https://worker.mturk.com",)  # shows tasks whose answers go to www.mturk.com
 
 
-def routes(site: Site, crowd_origins: Sequence[str]) -> tuple[Route, ...]:
-  """/mturk and /crowd; `crowd_origins` and Amazon's page may frame them and get the page's form."""
+def routes(site: Site, threads: Pool, crowd_origins: Sequence[str],
+           folder: str = "") -> tuple[Route, ...]:
+  """/mturk and /crowd; `crowd_origins` and Amazon's page may frame them and get the page's form.
+
+  `folder`: of the public address.
+  """
   from starlette.responses import RedirectResponse
   from starlette.routing import Route
 
@@ -36,9 +41,9 @@ def routes(site: Site, crowd_origins: Sequence[str]) -> tuple[Route, ...]:
   origins = " ".join(dict.fromkeys((*crowd_origins, *_FRAMES)))
   headers = {"Content-Security-Policy": guard.policy(origins, origins)}
 
-  def enter(request: Request) -> Response:
+  async def enter(request: Request) -> Response:
     query = dict(request.query_params)
-    entry = mturk_entry.enter(site.campaign, query)
+    entry = await threads.run(mturk_entry.enter, site.campaign, query)
     if entry.preview:
       values = {"preview": "1"}
     else:
@@ -47,10 +52,11 @@ def routes(site: Site, crowd_origins: Sequence[str]) -> tuple[Route, ...]:
       values = {"token": entry.token, "submit_to": entry.submit_to,
                 "assignment": query.get("assignmentId", "")}
       values |= {"answered": "1"} if entry.answered else {}
-    return RedirectResponse("/crowd#" + urllib.parse.urlencode(values), 303, headers=headers)
+    return RedirectResponse(f"{folder}/crowd#{urllib.parse.urlencode(values)}", 303,
+                            headers=headers)
 
   return (Route("/mturk", enter, methods=["GET"]),
-          Route("/crowd", lambda _: media.page("annotate.html", headers), methods=["GET"]))
+          Route("/crowd", media.page_of("annotate.html", headers), methods=["GET"]))
 
 
 def _origin(url: str) -> str:

@@ -14,9 +14,12 @@ import msgspec
 from absl import logging
 
 from tal_jax.annotation.errors import Forbidden, RequestError
+from tal_jax.annotation.web import address
 from tal_jax.annotation.web.messages import Error
+from tal_jax.data.types import DataError
 
 MAX_BODY = 256 * 1024  # bytes
+_MOST_TOLD = 5  # foreign origins that the log names
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -58,11 +61,14 @@ def error_body(text: str) -> bytes:
 class Guard:
   """ASGI middleware around the whole application."""
 
-  def __init__(self, app, *, origin: str | None = None, max_body: int = MAX_BODY):
-    """`origin`: under which the public reaches the server, if a proxy stands before it."""
+  def __init__(self, app, *, origin: str | None = None, folder: str = "",
+               max_body: int = MAX_BODY):
+    """`origin`, `folder`: the parts of the public address, if a proxy stands before the server."""
     self._app = app
     self._origin = origin
+    self._folder = folder
     self._max_body = max_body
+    self._told: set[str] = set()  # origins that the log has
 
   async def __call__(self, scope, receive, send):
     if scope["type"] != "http":
@@ -90,7 +96,10 @@ class Guard:
 
     try:
       self._check(scope)
-      await self._app(scope, guarded_receive, guarded_send)
+      if self._folder and scope["path"] == self._folder:
+        await _lead_inside(guarded_send, self._folder)
+      else:
+        await self._app(self._inside(scope), guarded_receive, guarded_send)
     except Exception as error:
       if started:
         raise
@@ -105,15 +114,45 @@ class Guard:
     for name, value in scope["headers"]:
       if name == b"origin" and scope["method"] not in SAFE and (
           value.decode("latin-1") not in allowed):
-        raise Forbidden("a page of another site sent this request")
+        raise Forbidden(self._foreign(value.decode("latin-1"), own_origin(scope)))
       # The HTTP parser has checked that it is a number.
       if name == b"content-length" and int(value) > self._max_body:
         raise BodyTooLarge(self._max_body)
 
 
+  def _inside(self, scope):
+    """The request as the routes know it, where the proxy left the folder in its path."""
+    path = scope["path"]
+    if not (self._folder and path.startswith(self._folder + "/")):
+      return scope
+    return {**scope, "path": path[len(self._folder):]}
+
+  def _foreign(self, given: str, own: str) -> str:
+    """What to say to a page of another origin; the log has it once, for the operator."""
+    text = "a page of another site sent this request"
+    try:
+      origin = address.parse(given).origin
+    except DataError:
+      return text
+    text += (f": {origin}, and this server knows itself as {self._origin or own}. If people reach "
+             f"it as {origin}, whoever runs the campaign sets campaign.address: start it again "
+             f"with --config.campaign.address={origin}{self._folder}")
+    if origin not in self._told and len(self._told) < _MOST_TOLD:
+      self._told.add(origin)
+      logging.warning("refused: %s", text)
+    return text
+
+
 def _template(scope) -> str:
   """The route without what the client put in (a ticket is a secret)."""
   return getattr(scope.get("route"), "path", "no route")
+
+
+async def _lead_inside(send, folder: str) -> None:
+  """Addresses in the pages count from the folder, whose own address ends with a slash."""
+  await send({"type": "http.response.start", "status": 307, "headers": [
+      (b"location", f"{folder}/".encode()), (b"content-length", b"0")]})
+  await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(send, status: int, text: str) -> None:

@@ -23,6 +23,7 @@ from tal_jax.annotation.errors import (
 )
 from tal_jax.annotation.intended import Example
 from tal_jax.annotation.web import bodies
+from tal_jax.annotation.web.pools import Pools
 from tal_jax.annotation.workers import Worker, authenticate
 
 if TYPE_CHECKING:
@@ -83,15 +84,15 @@ class Operation(NamedTuple):
   refusals: tuple[int, ...] = ()  # of the handler; the common ones go without saying
 
 
-def endpoint(operation: Operation, site: Site, origin: str | None) -> Callable:
+def endpoint(operation: Operation, site: Site, origin: str | None, threads: Pools) -> Callable:
   """An asynchronous endpoint; what touches the database, which blocks, runs in a thread."""
-  from starlette.concurrency import run_in_threadpool
+  from tal_jax.annotation.web.guard import SAFE, own_origin
 
-  from tal_jax.annotation.web.guard import own_origin
+  pool = threads.reads if operation.method in SAFE else threads.writes
 
   async def answer(request: Request) -> Response:
     raw = await bodies.read(request)
-    return await run_in_threadpool(
+    return await pool.run(
         _carry_out, operation, site, request, raw, origin or own_origin(request.scope))
 
   return answer

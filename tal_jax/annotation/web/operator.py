@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import sqlite3
-import tempfile
 
-from tal_jax.annotation import decisions, exports, rows, standing, workers
+from tal_jax.annotation import counting, decisions, exports, rows, workers
 from tal_jax.annotation.errors import Conflict
-from tal_jax.annotation.web import tasks
+from tal_jax.annotation.web import second_thoughts, tasks
 from tal_jax.annotation.web.messages import (
   CampaignOut,
   Done,
@@ -33,15 +31,18 @@ _MEDIA_TYPES = {"activitynet": "application/json", "csv": "text/csv",
 def _videos(call: Call) -> Videos:
   given = call.query
   where = ("FROM tasks t JOIN videos v ON v.id = t.video_id JOIN classes c ON c.id = t.class_id "
-           "WHERE NOT t.is_gold AND (:state = '' OR t.state = :state) AND (:label = '' OR "
+           "WHERE NOT t.is_gold AND (:worker = 0 OR t.id IN "
+           "(SELECT task_id FROM assignments WHERE worker_id = :worker)) "
+           "AND (:state = '' OR t.state = :state) AND (:label = '' OR "
            "c.name = :label) AND (:query = '' OR instr(lower(v.name), lower(:query)))")
   values = {k: getattr(given, k) for k in VideosQuery.__struct_fields__}
   with call.campaign.store.read() as db:
     total = db.execute(f"SELECT COUNT(*) {where}", values).fetchone()[0]
     found = db.execute(
-        "SELECT t.id, v.name, c.name, t.round_id, t.state, t.agreement, (SELECT COUNT(*) FROM "
-        "segments s WHERE s.task_id = t.id AND s.assignment_id IS NULL), (SELECT COUNT(*) FROM "
-        f"assignments a WHERE a.task_id = t.id) {where} ORDER BY t.id LIMIT :limit OFFSET :offset",
+        "SELECT t.id, v.id, v.name, c.name, t.round_id, t.state, t.agreement, "
+        "(SELECT COUNT(*) FROM segments s WHERE s.task_id = t.id AND s.assignment_id IS NULL), "
+        f"(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id) {where} "
+        "ORDER BY t.id LIMIT :limit OFFSET :offset",
         values)
     return Videos(total, [VideoRow(*row) for row in found])
 
@@ -50,19 +51,22 @@ def _task(call: Call) -> TaskOut:
   task_id = call.path.id
   with call.campaign.store.read() as db:
     view = tasks.view(db, call.site, call.worker.id, task_id)
-    state, agreement = db.execute("SELECT state, agreement FROM tasks WHERE id = ?",
-                                  (task_id,)).fetchone()
-    return TaskOut(view, state, agreement,
+    row = db.execute("SELECT t.*, e.reason FROM tasks t LEFT JOIN excluded e "
+                     "ON e.video_id = t.video_id WHERE t.id = ?", (task_id,)).fetchone()
+    answers = counting.given(db, task_id)
+    agreeing = decisions.agreeing(answers, call.campaign.policy)
+    merged = decisions.merge(agreeing, call.campaign.policy).segments if agreeing else ()
+    return TaskOut(view, row["video_id"], row["state"], row["wanted"], row["agreement"],
                    [FinalSegmentOut(*s) for s in rows.final_segments(db, task_id)],
-                   _given(db, task_id), _events(db, task_id))
+                   [tuple(map(float, s)) for s in merged], row["reason"] or "",
+                   [_given(db, answer, answer in agreeing) for answer in answers],
+                   _events(db, task_id))
 
 
-def _given(db: sqlite3.Connection, task_id: int) -> list[GivenAnswer]:
-  return [GivenAnswer(row["name"], rows.segments_of(db, row["id"]), row["comment"],
-                      row["submitted_at"]) for row in db.execute(
-      "SELECT a.id, w.name, a.comment, a.submitted_at FROM assignments a "
-      "JOIN workers w ON w.id = a.worker_id WHERE a.task_id = ? ORDER BY a.id",
-      (task_id,)).fetchall()]
+def _given(db: sqlite3.Connection, answer: counting.Given, agrees: bool) -> GivenAnswer:
+  name = db.execute("SELECT name FROM workers WHERE id = ?", (answer.worker_id,)).fetchone()["name"]
+  return GivenAnswer(name, list(answer.segments), answer.comment, answer.at, answer.unusable,
+                     answer.version, answer.counts, agrees)
 
 
 def _events(db: sqlite3.Connection, task_id: int) -> list[Event]:
@@ -104,20 +108,10 @@ def _revoke(call: Call) -> Done:
   return Done()
 
 
-def _reinstate(call: Call) -> Done:
-  with call.campaign.store.write() as db:
-    standing.reinstate(db, call.campaign.policy, call.path.id, operator_id=call.worker.id,
-                       now=call.campaign.clock())
-  return Done()
-
-
 def _export(call: Call) -> Attachment:
   kind = call.path.format
-  name = f"{kind}.{'csv' if kind == 'csv' else 'json'}"
-  with tempfile.TemporaryDirectory() as folder:
-    file = pathlib.Path(folder, name)
-    exports.write(call.campaign, file, kind)
-    return Attachment(file.read_bytes(), _MEDIA_TYPES[kind], name)
+  return Attachment(exports.text(call.campaign, kind).encode(), _MEDIA_TYPES[kind],
+                    f"{kind}.{'csv' if kind == 'csv' else 'json'}")
 
 
 _TASK = "/api/tasks/{id}"
@@ -135,8 +129,7 @@ _OPERATIONS = (
               WorkerLink, body_type=WorkerIn),
     Operation("POST", "/api/workers/{id}/revoke", "Makes a worker's link void", _revoke, Done,
               path_type=ById, refusals=(409,)),
-    Operation("POST", "/api/workers/{id}/reinstate", "Lets a stopped worker work again", _reinstate,
-              Done, path_type=ById, refusals=(409,)),
+    *second_thoughts.OPERATIONS,
     Operation("GET", "/api/export/{format}", "The data set so far, as a file", _export,
               tuple(dict.fromkeys(_MEDIA_TYPES.values())), path_type=ByFormat),
 )

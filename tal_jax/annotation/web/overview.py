@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 
-from tal_jax.annotation import payments, standing
+from tal_jax.annotation import learner_status, payments, people, preparing, standing
+from tal_jax.annotation.exclusions import all_excluded
+from tal_jax.annotation.pace import pace
 from tal_jax.annotation.quality import worker_quality
 from tal_jax.annotation.states import DECIDED
 from tal_jax.annotation.web.messages import (
   CampaignOut,
   CurvePoint,
+  ExcludedOut,
+  LearnerOut,
+  PaceOut,
+  PreparingOut,
   Queue,
   Round,
   SpendOut,
@@ -20,35 +26,26 @@ from tal_jax.annotation.web.operations import Call
 
 _MOST_STALLED = 100
 _VALID = "w.token_revoked_at IS NULL AND w.token_expires_at > :now"
-# An open task that none of the workers in `able` may take: each has, or had, a lease on its video
-# other than one on this task that expired.
-_STALLED = """
-SELECT t.id, v.name AS video, c.name AS label FROM tasks t
-JOIN videos v ON v.id = t.video_id JOIN classes c ON c.id = t.class_id
-WHERE t.state = 'open' AND NOT t.is_gold AND NOT EXISTS (
-  SELECT 1 FROM json_each(:able) w WHERE NOT EXISTS (
-    SELECT 1 FROM tasks o CROSS JOIN leases l ON l.task_id = o.id
-    WHERE l.worker_id = w.value AND o.video_id = t.video_id
-    AND (o.id != t.id OR l.state != 'expired')))
-ORDER BY t.id LIMIT :most"""
 
 
 def overview(call: Call) -> CampaignOut:
   now = call.campaign.clock()
   with call.campaign.store.read() as db:
     workers = _workers(db, call, now)
-    # Operators may answer, too, but it is they who are told that a task waits.
-    able = [w.id for w in workers
-            if w.role == "annotator" and w.state in (standing.QUALIFYING, standing.WORKING)]
-    stalled = db.execute(_STALLED, {"able": str(able), "most": _MOST_STALLED}
-                         ) if call.site.by_link_only else ()
+    stalled = people.shortages(db, call.campaign.policy, now, _MOST_STALLED
+                               ) if call.site.by_link_only else ()
     return CampaignOut(
         title=call.site.title,
         classes=[row[0] for row in db.execute("SELECT name FROM classes ORDER BY name")],
+        learner=(status := learner_status.status(db)) and LearnerOut(*status),
+        preparing=PreparingOut(*preparing.late(db)),
         rounds=_rounds(db),
         queue=Queue(**dict(db.execute(
-            "SELECT state, COUNT(*) FROM tasks WHERE NOT is_gold GROUP BY state").fetchall())),
-        stalled=[StalledTask(*row) for row in stalled],
+            "SELECT state, COUNT(*) FROM tasks WHERE NOT is_gold AND state != 'excluded' "
+            "GROUP BY state").fetchall())),
+        pace=PaceOut(*pace(db, now), call.site.finished()),
+        excluded=[ExcludedOut(*video) for video in all_excluded(db)[:_MOST_STALLED]],
+        stalled=[StalledTask(*task) for task in stalled],
         workers=workers,
         spend=SpendOut(*payments.spend(db)),
         curve=[CurvePoint(*row) for row in db.execute(
@@ -58,7 +55,8 @@ def overview(call: Call) -> CampaignOut:
 
 def _rounds(db: sqlite3.Connection) -> list[Round]:
   return [Round(*row) for row in db.execute(
-      "SELECT r.id, r.state, COUNT(t.id), COUNT(t.id) FILTER (WHERE t.state IN (?, ?)), "
+      "SELECT r.id, r.state, COUNT(t.id) FILTER (WHERE t.state != 'excluded'), "
+      "COUNT(t.id) FILTER (WHERE t.state IN (?, ?)), "
       "AVG(t.agreement), r.opened_at FROM rounds r LEFT JOIN tasks t ON t.round_id = r.id "
       "GROUP BY r.id ORDER BY r.id", DECIDED)]
 
@@ -66,8 +64,9 @@ def _rounds(db: sqlite3.Connection) -> list[Round]:
 def _workers(db: sqlite3.Connection, call: Call, now: float) -> list[WorkerOut]:
   measured = worker_quality(call.campaign)
   rows = db.execute(
-      f"SELECT w.id, w.name, w.role, w.token_revoked_at IS NOT NULL AS revoked, {_VALID} AS valid "
-      "FROM workers w ORDER BY w.name", {"now": now}).fetchall()
+      f"SELECT w.id, w.name, w.role, w.token_revoked_at IS NOT NULL AS revoked, {_VALID} AS valid, "
+      "w.id IN (SELECT worker_id FROM left_out) AS left_out FROM workers w ORDER BY w.name",
+      {"now": now}).fetchall()
   found = []
   for row in rows:
     stand = standing.standing(db, call.campaign.policy, row["id"])
@@ -75,7 +74,7 @@ def _workers(db: sqlite3.Connection, call: Call, now: float) -> list[WorkerOut]:
     found.append(WorkerOut(
         id=row["id"], name=row["name"], role=row["role"],
         state=stand.state if row["valid"] else "revoked" if row["revoked"] else "expired",
-        answers=stand.answers, compared=stand.compared, f1=stand.f1, tiou=more and more.tiou,
-        gold_done=stand.gold_done, gold_f1=stand.gold_f1,
+        left_out=bool(row["left_out"]), answers=stand.answers, compared=stand.compared,
+        f1=stand.f1, tiou=more and more.tiou, gold_done=stand.gold_done, gold_f1=stand.gold_f1,
         seconds_median=more and more.seconds_median))
   return found

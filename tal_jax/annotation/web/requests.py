@@ -11,6 +11,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tal_jax.annotation.exclusions import MAX_REASON
+from tal_jax.annotation.second_thoughts import MOST_MORE
+
+# Why a video cannot be judged by anybody, and why somebody gives one back.
+UNUSABLE = ("it does not play", "it is damaged", "too dark or too blurred to judge",
+            "it is not what it should be", "another reason")
+SKIPPED = ("it does not play here", "it takes too long", "it is unclear what to mark",
+           "I do not want to watch it", "another reason")
 _MAX_ID = 2**53 - 1  # what a page's numbers can tell apart; SQLite's go further
 
 Segment = Annotated[tuple[float, float], Meta(
@@ -34,12 +42,38 @@ class DraftIn(_In):
   body: Annotated[str, Meta(description="whatever the page needs to go on")]
 
 
+class OtherAnswer(_In):
+  task_id: Annotated[int, Meta(ge=1, le=_MAX_ID)]
+  segments: list[Segment]
+
+
 class AnswerIn(_In):
   submission_id: Annotated[str, Meta(min_length=1, max_length=64, description=(
       "chosen by the client, one an answer: sending the answer again is acknowledged, not stored"))]
   segments: Annotated[list[Segment], Meta(description=(
       "all instances of the class; empty says that the action is not here"))]
   comment: str = ""
+  others: Annotated[list[OtherAnswer], Meta(description=(
+      "answers to other tasks of the same visit: all are stored, or none"))] = []
+  unusable: Annotated[Literal["", *UNUSABLE], Meta(description=(
+      "why the video cannot be judged, an answer of its own without segments; empty: it can"))] = ""
+
+
+class SubmissionIn(_In):
+  submission_id: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class SkipIn(_In):
+  reason: Literal["", *SKIPPED] = ""
+  comment: str = ""
+
+
+class ReasonIn(_In):
+  reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
+
+
+class MoreIn(_In):
+  answers: Annotated[int, Meta(ge=1, le=MOST_MORE, description="beside those that count")] = 1
 
 
 class SegmentsIn(_In):
@@ -54,8 +88,15 @@ class WorkerIn(_In):
 
 
 class VideosQuery(_In):
-  state: Literal["", "open", "leased", "agreed", "disputed", "adjudicated"] = ""
+  state: Literal["", "open", "leased", "agreed", "disputed", "adjudicated", "excluded"] = ""
   label: Annotated[str, Meta(max_length=200, description="class name")] = ""
   query: Annotated[str, Meta(max_length=200, description="part of the video's name")] = ""
+  worker: Annotated[int, Meta(ge=0, le=_MAX_ID, description="id of who answered; 0: anybody")] = 0
+  offset: Annotated[int, Meta(ge=0, le=_MAX_ID)] = 0
+  limit: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class RemarksQuery(_In):
+  worker: Annotated[int, Meta(ge=0, le=_MAX_ID, description="id of who wrote; 0: anybody")] = 0
   offset: Annotated[int, Meta(ge=0, le=_MAX_ID)] = 0
   limit: Annotated[int, Meta(ge=1, le=500)] = 50

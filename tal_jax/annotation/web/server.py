@@ -8,10 +8,11 @@ are no cookies.
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import socket
 import sqlite3
 import threading
-import urllib.parse
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,19 @@ from absl import logging
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
 from tal_jax.annotation.intended import Example
+from tal_jax.annotation.patience import passing
 from tal_jax.annotation.web import (
+  address,
   annotator,
+  connections,
   crowd,
   guard,
   media,
   openapi,
   operations,
   operator,
+  own_answers,
+  pools,
   tickets,
 )
 from tal_jax.annotation.web.messages import Error, Health
@@ -38,10 +44,8 @@ if TYPE_CHECKING:
   import uvicorn
   from starlette.applications import Starlette
 
-OPERATIONS = annotator.OPERATIONS + operator.OPERATIONS
-_UNAVAILABLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL,
-                sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-_STOP_SECONDS = 5  # for requests under way, when the server is told to stop
+OPERATIONS = annotator.OPERATIONS + own_answers.OPERATIONS + operator.OPERATIONS
+_SAY_EVERY = 60.0  # seconds, of a fault that lasts
 
 
 def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
@@ -53,8 +57,8 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
   Args:
     campaign: its store must stay open while the application runs.
     title: shown on the pages.
-    origin: scheme://host[:port] under which the public reaches the server, where a proxy stands
-      before it; without one, links name the host that the request named.
+    origin: scheme://host[:port][/folder] under which the public reaches the server, where a proxy
+      stands before it; without one, links name the host that the request named.
     suggestions: shows annotators the model's detections. They bias [a choice of the campaign].
     examples: class -> {"text", "segments", "duration"}, what an instance looks like; the last two
       may be missing.
@@ -79,37 +83,43 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
     read = msgspec.convert(examples or {}, dict[str, Example])
   except msgspec.ValidationError as error:
     raise DataError(f"an example is {{text, segments, duration}}: {error}") from error
-  origin = origin and _origin(origin)
+  public = None if origin is None else address.parse(origin)
+  threads = pools.make()
   site = operations.Site(campaign, tickets.signing_key(campaign.store), title,
                          suggestions, read, finished, by_link_only)
   description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
   routes = [
-      Route("/", lambda _: media.page("annotate.html"), methods=["GET"]),
-      Route("/campaign", lambda _: media.page("campaign.html"), methods=["GET"]),
-      Route("/page/{file}", lambda r: media.page(r.path_params["file"]), methods=["GET"]),
-      Route("/media/{ticket}", media.video(site), methods=["GET"]),
-      Route("/healthz", lambda _: _json(Health("ok")), methods=["GET"]),
-      Route("/openapi.json", lambda _: _json(description), methods=["GET"]),
-      *(crowd.routes(site, crowd_origins) if crowd_origins else ()),
-      *(Route(o.path, operations.endpoint(o, site, origin), methods=[o.method])
-        for o in OPERATIONS),
+      Route("/", media.page_of("annotate.html"), methods=["GET"]),
+      Route("/campaign", media.page_of("campaign.html"), methods=["GET"]),
+      Route("/page/{file}", media.any_page, methods=["GET"]),
+      Route("/media/{ticket}", media.video(site, threads.tickets), methods=["GET"]),
+      Route("/healthz", _always(Health("ok")), methods=["GET"]),
+      Route("/openapi.json", _always(description), methods=["GET"]),
+      *(crowd.routes(site, threads.writes, crowd_origins, public.folder if public else "")
+        if crowd_origins else ()),
+      *(Route(o.path, operations.endpoint(o, site, public and str(public), threads),
+              methods=[o.method]) for o in OPERATIONS),
   ]
+  unavailable = _Unavailable(campaign.store.path.parent)
   app = Starlette(
-      routes=routes, middleware=[Middleware(guard.Guard, origin=origin)],
+      routes=routes, middleware=[Middleware(guard.Guard, **(public._asdict() if public else {}))],
       exception_handlers={RequestError: _refused, HTTPException: _no_such_route,
-                          sqlite3.OperationalError: _unavailable})
+                          sqlite3.OperationalError: unavailable, OSError: unavailable,
+                          DataError: unavailable})
   app.router.redirect_slashes = False  # the redirection would go wherever the Host header says
   return app
 
 
 @contextlib.contextmanager
-def running(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def running(app: Starlette, host: str = "127.0.0.1", port: int = 0,
+            limits: connections.Limits | None = None) -> Iterator[str]:
   """Serves in a thread and gives the base URL, without a slash at its end; stops at the exit.
 
-  Raises DataError when the address cannot be had.
+  `limits`: without them, those of `connections.limits`. Raises DataError when the address cannot
+  be had.
   """
   with _listening(host, port) as listener:
-    server = _server(app)
+    server = _server(app, limits or connections.limits())
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -123,28 +133,12 @@ def running(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Iterator[
       thread.join()
 
 
-def _origin(given: str) -> str:
-  """As browsers write it."""
+def _server(app, limits: connections.Limits) -> uvicorn.Server:
   try:
-    parts = urllib.parse.urlsplit(given.lower())
-    host = parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
-    if host and "@" not in host and not (parts.path.strip("/") or parts.query or parts.fragment):
-      return f"{parts.scheme}://{host}"
-  except (KeyError, ValueError):
-    pass
-  raise DataError(f"the public address is {given!r}: write https://host or http://host:port, "
-                  "without a path; the pages must be at the top")
-
-
-def _server(app) -> uvicorn.Server:
-  try:
-    import uvicorn
+    return connections.server(app, limits)
   except ImportError as error:
     raise DataError("the annotation server needs uvicorn, which is not installed: "
                     "pip install 'tal_jax[annotate]'") from error
-  return uvicorn.Server(uvicorn.Config(
-      app, http="h11", ws="none", lifespan="off", access_log=False, server_header=False,
-      proxy_headers=False, log_config=None, timeout_graceful_shutdown=_STOP_SECONDS))
 
 
 @contextlib.contextmanager
@@ -153,7 +147,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     raise DataError(f"cannot serve at {host}:{port}: a port is a number below 65536, 0 for any")
   try:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    listener = socket.create_server((host, port), family=family, backlog=1024)
+    listener = socket.create_server((host, port), family=family,
+                                    backlog=connections.BACKLOG)
   except OSError as error:
     raise DataError(f"cannot serve at {host}:{port}: {error}; choose another host or port"
                     ) from error
@@ -173,18 +168,37 @@ def _json(content, status: int = 200, headers: Mapping[str, str] | None = None):
                   headers=headers)
 
 
-def _refused(_, error: RequestError):
+def _always(content) -> Callable:
+  """An endpoint that needs no thread."""
+  async def answer(_):
+    return _json(content)
+
+  return answer
+
+
+async def _refused(_, error: RequestError):
   more = {401: {"WWW-Authenticate": "Bearer"}, 413: {"Connection": "close"}}
   return _json(Error(str(error)), error.status, more.get(error.status))
 
 
-def _no_such_route(_, error):
+async def _no_such_route(_, error):
   return _json(Error(error.detail), error.status_code, error.headers)
 
 
-def _unavailable(request, error: sqlite3.OperationalError):
-  if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNAVAILABLE:
-    raise error  # a fault of ours
-  logging.error("%s: %s", request.method, error)
-  return _json(Error("the campaign's database is busy, or its disk full; nothing was "
-                                "stored: try again"), 503, {"Retry-After": "5"})
+class _Unavailable:
+  """Answers where the machine cannot do what was asked now, and logs why, once a minute."""
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder
+    self._said: dict[str, float] = {}  # when
+
+  async def __call__(self, request, error: Exception):
+    trouble = passing(error, self._folder)
+    if trouble is None:
+      raise error  # a fault of ours
+    if time.monotonic() >= self._said.get(trouble, -_SAY_EVERY) + _SAY_EVERY:
+      self._said = {trouble: time.monotonic()}
+      logging.error("%s (%s: %s); requests are refused until it passes", trouble, request.method,
+                    error)
+    return _json(Error("the campaign's database is busy, or its disk full; nothing was stored: "
+                       "try again"), 503, {"Retry-After": "5"})

@@ -32,10 +32,10 @@ from tal_jax.data.types import DataError, StructuralFault
 AUTO = "auto"
 KINDS = ("annotations", "features", "proposals", "predictions")
 # Imported when first asked for: they use the functions that stand on this module.
-_MODULES = ("annotation_json", "bsn", "actions_json", "annotation_csv", "kinetics", "charades",
-            "epic", "ssn", "thumos_texts", "feature_hdf5", "feature_folders",
-            "feature_layouts", "feature_files", "proposal_json", "bmn", "daps_csv",
-            "prediction_json")
+_MODULES = ("annotation_json", "bsn", "actions_json", "label_studio", "campaign_csv",
+            "annotation_csv", "kinetics", "charades", "epic", "ssn", "thumos_texts",
+            "feature_hdf5", "feature_folders", "feature_layouts", "feature_files",
+            "proposal_json", "bmn", "daps_csv", "prediction_json")
 # Offered to all formats, used by those that need them.
 _CONTEXT = ("durations", "rates", "video_info")
 _HEAD = 1 << 16  # bytes

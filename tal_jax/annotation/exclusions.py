@@ -1,0 +1,118 @@
+"""Videos of which nothing is to be learnt: damaged, not to be played, or not fit for use.
+
+What was not seen is not "the action is not here": an excluded video is neither labelled nor asked
+for, its tasks want nothing more, and the learner and the data set do without it. The program
+excludes a video that it cannot show, annotators do when most of those who are wanted say that it is
+unusable, and an operator may, and may take it back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from tal_jax.annotation import closing, counting, rows, states
+from tal_jax.annotation.campaign import Campaign, by_name
+from tal_jax.annotation.errors import Conflict, NotFound
+from tal_jax.annotation.workers import require_operator
+
+MAX_REASON = 2000  # characters
+
+
+class Excluded(NamedTuple):
+  video_id: int
+  video: str  # name
+  reason: str
+  source: str  # operator, annotators or program
+  at: float
+
+
+def exclude(campaign: Campaign, video: str, reason: str) -> bool:
+  """The program cannot show the video: leaves it out, and its tasks.
+
+  Again: changes nothing. May complete the round.
+
+  Returns:
+    Whether it was not excluded before.
+
+  Raises:
+    NotFound: no such video.
+  """
+  with campaign.store.write() as db:
+    return leave_out(db, by_name(db, "videos", video)["id"], reason, source="program",
+                     now=campaign.clock())
+
+
+def exclude_by_operator(campaign: Campaign, operator_id: int, video_id: int, reason: str) -> bool:
+  """An operator leaves the video out, see `exclude`.
+
+  Raises Forbidden, NotFound, InvalidAnswer without a reason, or Conflict for a gold video.
+  """
+  rows.require_text(reason.strip(), "a reason", MAX_REASON, least=1)
+  with campaign.store.write() as db:
+    require_operator(db, operator_id)
+    if db.execute("SELECT 1 FROM tasks WHERE video_id = ? AND is_gold = 1", (video_id,)).fetchone():
+      raise Conflict("this video's answer is known: it measures the annotators")
+    return leave_out(db, video_id, reason.strip(), source="operator", now=campaign.clock(),
+                     operator_id=operator_id)
+
+
+def include(campaign: Campaign, operator_id: int, video_id: int) -> None:
+  """Takes an exclusion back: its tasks go to the annotators, or it may be asked for again.
+
+  Raises Forbidden, or NotFound if the video is not excluded.
+  """
+  with campaign.store.write() as db:
+    now = campaign.clock()
+    require_operator(db, operator_id)
+    if not db.execute("DELETE FROM excluded WHERE video_id = ?", (video_id,)).rowcount:
+      raise NotFound(f"no video {video_id} is excluded")
+    tasks = [row["id"] for row in db.execute(
+        "SELECT id FROM tasks WHERE video_id = ? AND state = 'excluded' ORDER BY id", (video_id,))]
+    states.move(db, "videos", video_id, "asked" if tasks else "unlabelled", now=now,
+                worker_id=operator_id)
+    for task_id in tasks:
+      closing.reopen(db, task_id, wanted=_wanted(db, task_id, campaign.policy.annotators), now=now,
+                     worker_id=operator_id)
+
+
+def excluded(campaign: Campaign) -> dict[str, str]:
+  """Video -> why it is excluded."""
+  with campaign.store.read() as db:
+    return {found.video: found.reason for found in all_excluded(db)}
+
+
+def all_excluded(db: sqlite3.Connection) -> list[Excluded]:
+  """By the time at which they were excluded, the last first."""
+  return [Excluded(*row) for row in db.execute(
+      "SELECT e.video_id, v.name, e.reason, e.source, e.at FROM excluded e "
+      "JOIN videos v ON v.id = e.video_id ORDER BY e.at DESC, e.video_id DESC")]
+
+
+def leave_out(db: sqlite3.Connection, video_id: int, reason: str, *, source: str, now: float,
+              operator_id: int | None = None) -> bool:
+  """Excludes the video, part of the caller's transaction; whether it was not before.
+
+  Whoever is at it loses it. Raises NotFound.
+  """
+  if states.state(db, "videos", video_id) == "excluded":
+    return False
+  states.move(db, "videos", video_id, "excluded", now=now, worker_id=operator_id, reason=reason,
+              source=source)
+  db.execute("INSERT INTO excluded VALUES (?, ?, ?, ?, ?)",
+             (video_id, reason[:MAX_REASON], source, operator_id, now))
+  for lease in db.execute("SELECT l.id, l.task_id FROM leases l JOIN tasks t ON t.id = l.task_id "
+                          "WHERE t.video_id = ? AND l.state = 'held'", (video_id,)).fetchall():
+    states.move(db, "leases", lease["id"], "expired", now=now, task=lease["task_id"])
+  tasks = [row["id"] for row in db.execute(
+      "SELECT id FROM tasks WHERE video_id = ? AND NOT is_gold ORDER BY id", (video_id,))]
+  for task_id in tasks:
+    states.move(db, "tasks", task_id, "excluded", now=now, worker_id=operator_id, reason=reason,
+                replaced=closing.drop_final(db, task_id))
+    closing.close(db, task_id, now)
+  return True
+
+
+def _wanted(db, task_id: int, annotators: int) -> int:
+  """Room for an answer more than there are: those so far did not settle it."""
+  return max(annotators, len(counting.counting(db, task_id)) + 1)
