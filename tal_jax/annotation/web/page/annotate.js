@@ -2,10 +2,15 @@
 
 import {Api} from './api.js';
 import {commandButton, h, put, say, set} from './dom.js';
+import {randomId} from './draft.js';
 import {askForLink, entryOf, submitToCrowd} from './link.js';
 import {Notices} from './notice.js';
+import {Correction, OwnAnswers, cannot} from './own_answers.js';
 import {persist, untilOnline} from './retry.js';
 import {TaskView} from './task_view.js';
+import {bell, call, seen, why} from './waiting.js';
+
+const UNDO_SECONDS = 10;
 
 const main = document.getElementById('main');
 const bar = document.getElementById('bar');
@@ -17,10 +22,21 @@ const progress = h('span', {class: 'progress'});
 const saved = h('span', {class: 'save', role: 'status', 'aria-live': 'polite'});
 let view = null;
 let me = null;
+const SOMETHING_ELSE = '?';
+let turn = 0; // counts what was opened: an answer that comes late is of an earlier one
+let said = null; // what is waited for, as the page says it; null: nothing
 
 const help = commandButton('help', () => view?.editor.run('help'), {label: 'Keys'});
 help.hidden = true;
-put(bar, title, progress, h('span', {class: 'spread'}), saved, help);
+const mine = h('button', {
+  type: 'button',
+  class: 'button',
+  text: 'My answers',
+  title: 'See your answers, and correct those that are not decided',
+  hidden: true,
+  on: {click: () => showOwn()},
+});
+put(bar, title, progress, h('span', {class: 'spread'}), saved, mine, help);
 addEventListener('hashchange', () => location.reload());
 start();
 
@@ -97,10 +113,18 @@ async function refresh(working) {
 }
 
 async function next() {
+  const asked = ++turn;
   show('saved', '');
-  const {task, reason, retry_seconds: seconds} = await persistent(() => api.post('/api/next'));
+  const {
+    task,
+    reason,
+    retry_seconds: seconds,
+    waiting,
+  } = await persistent(() => api.post('/api/next'));
   await refresh(Boolean(task));
+  if (asked !== turn) return; // something else was opened meanwhile
   help.hidden = !task;
+  mine.hidden = Boolean(entry.crowd);
   if (task) {
     open(task);
   } else if (entry.crowd) {
@@ -109,13 +133,7 @@ async function next() {
       (me.standing.reason ? `${me.standing.reason} ` : '') + 'Please return this task.',
     );
   } else if (reason === 'nothing') {
-    message(
-      'No task for you right now',
-      'New ones come when the others are done or the next round opens. ' +
-        'Leave this page open: it goes on by itself.',
-      true,
-    );
-    setTimeout(() => next().catch(failed), 1000 * (seconds || 5));
+    idle(waiting, 1000 * (seconds || 5));
   } else if (reason === 'stopped') {
     message(
       'Thank you, you are done',
@@ -124,6 +142,35 @@ async function next() {
   } else {
     message('All done', 'The campaign is finished. Thank you for your work.');
   }
+}
+
+/** Looks again and again. Nobody is given a task while they look at another tab. */
+function idle(waiting, milliseconds) {
+  if (said !== waiting) {
+    message('No task for you right now', why(waiting), true, bell());
+    document.title = `Waiting \u2013 ${me.title}`;
+    said = waiting;
+  }
+  const asked = turn;
+  setTimeout(async () => {
+    if (asked !== turn) return; // something else was opened meanwhile
+    try {
+      if (document.hidden && me.standing.state !== 'qualifying') {
+        await refresh(false);
+        if (!me.progress.left) {
+          idle(waiting, milliseconds);
+          return;
+        }
+        message('A task is there', 'You get it when you are back.');
+        call();
+        await seen();
+        said = null; // called already
+      }
+      await next();
+    } catch (error) {
+      failed(error);
+    }
+  }, milliseconds);
 }
 
 function open(task) {
@@ -138,19 +185,90 @@ function open(task) {
     onDone: done,
   });
   put(main, view.element);
-  document.title = `${task.label} \u2013 ${me.title}`;
+  const labels = task.lanes.map(({label}) => label).join(', ');
+  document.title = `${labels} \u2013 ${me.title}`;
+  if (said !== null) call();
+  said = null;
   view.editor.focus();
-  notices.announce(`Mark every instance of ${task.label}.`);
+  notices.announce(`Mark every instance of ${labels}.`);
 }
 
-/** @param {{assignment_id: number} | null} receipt null: nothing was submitted */
-function done(receipt) {
+/**
+ * @param {{assignment_id: number} | null} receipt null: nothing was submitted
+ * @param {{submissionId: string, task: number, body: string, putOff?: number}} given what was
+ */
+function done(receipt, given) {
   if (entry.crowd && receipt) {
     handBack(String(receipt.assignment_id));
     return;
   }
-  if (receipt) notices.show('Answer saved.', 'good');
-  next().catch(failed);
+  if (receipt) {
+    notices.show('Answer saved.', 'good', {
+      label: 'Undo',
+      seconds: UNDO_SECONDS,
+      run: () => undo(given).catch(failed),
+    });
+  }
+  next()
+    .then(() => {
+      if (given?.putOff && view?.task?.id === given.putOff) {
+        notices.show('There is no other video for you right now.');
+      }
+    })
+    .catch(failed);
+}
+
+/** Takes the last answer back, and goes on with it as a draft. */
+async function undo({submissionId, task, body}) {
+  await leave();
+  try {
+    await api.post('/api/undo', {submission_id: submissionId});
+    const draft = {...JSON.parse(body), submissionId: randomId()};
+    await api.put(`/api/tasks/${task}/draft`, {revision: 1, body: JSON.stringify(draft)});
+    notices.show('Undone: your answer is not submitted.');
+  } catch (error) {
+    notices.show(`Not undone: ${error.message}.`, 'bad');
+  }
+  await next();
+}
+
+/** Leaves what is on the screen; a task at hand comes back by itself, with its draft. */
+async function leave() {
+  turn += 1;
+  const before = view;
+  view = null;
+  await before?.saver?.flush().catch(() => {});
+  before?.close();
+}
+
+async function showOwn() {
+  if (view?.abort) return; // an answer is on its way
+  await leave();
+  said = null;
+  help.hidden = true;
+  mine.hidden = true;
+  show('saved', '');
+  document.body.classList.remove('working');
+  document.title = `Your answers \u2013 ${me.title}`;
+  const back = () => leave().then(next).catch(failed);
+  const list = new OwnAnswers({api, notices, open: correct, back});
+  put(main, list.element);
+  await list.load().catch((error) => cannot(main, error));
+}
+
+async function correct({task_id: id}) {
+  try {
+    const found = await api.get(`/api/mine/${id}`);
+    await leave();
+    document.body.classList.add('working');
+    view = new Correction(found, {api, notices, back: () => showOwn()});
+    put(main, view.element);
+    help.hidden = false;
+    view.editor.focus();
+  } catch (error) {
+    notices.show(`It cannot be corrected: ${error.message}.`, 'bad');
+    await showOwn();
+  }
 }
 
 /** @param {import('./saver.js').SaveState} state */
@@ -164,7 +282,8 @@ function failed(error) {
   else message('This did not work', `${error.message}. Reload the page to try again.`);
 }
 
-function message(heading, text, busy = false) {
+function message(heading, text, busy = false, more = null) {
+  if (said !== null) said = SOMETHING_ELSE;
   document.body.classList.remove('working');
   document.title = me?.title ?? 'Annotate';
   show('saved', '');
@@ -176,6 +295,7 @@ function message(heading, text, busy = false) {
       {class: 'card message', role: 'status'},
       h('h1', {text: heading}),
       h('p', {text}),
+      more,
       busy ? h('div', {class: 'busy', 'aria-hidden': 'true'}) : null,
     ),
   );

@@ -2,6 +2,9 @@
 
 const PATIENCE = 20000; // milliseconds for an answer
 
+/** An address of the server, which a proxy may have put into a folder, from the page's own. */
+export const here = (path) => path.replace(/^\/+/, '');
+
 /** status 0: the server could not be reached. */
 export class ApiError extends Error {
   constructor(status, message) {
@@ -43,7 +46,7 @@ export class Api {
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     let response;
     try {
-      response = await fetch(path, {
+      response = await fetch(here(path), {
         method,
         headers,
         keepalive,

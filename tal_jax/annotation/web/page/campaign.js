@@ -5,6 +5,7 @@ import {h, put, say, set} from './dom.js';
 import {askForLink, entryOf} from './link.js';
 import {Notices} from './notice.js';
 import {Overview} from './overview.js';
+import {Remarks} from './remarks.js';
 import {Review} from './review.js';
 import {Videos} from './videos.js';
 import {Workers} from './workers.js';
@@ -24,7 +25,12 @@ let data = null;
 let here = '';
 let timer = 0;
 
-const PAGES = {overview: 'Overview', videos: 'Videos and answers', workers: 'Annotators'};
+const PAGES = {
+  overview: 'Overview',
+  videos: 'Videos and answers',
+  remarks: 'Comments and skips',
+  workers: 'Annotators',
+};
 
 put(
   bar,
@@ -65,7 +71,7 @@ async function begin() {
           {class: 'card message'},
           h('h1', {text: 'This page is for operators'}),
           h('p', {text: 'Your link is an annotator\u2019s.'}),
-          h('a', {class: 'button primary', href: `/${location.hash}`, text: 'Annotate'}),
+          h('a', {class: 'button primary', href: `./${location.hash}`, text: 'Annotate'}),
         ),
       );
       return;
@@ -90,6 +96,7 @@ async function begin() {
   const world = {api, notices, go, refresh};
   pages.overview = new Overview(world);
   pages.videos = new Videos(world, data.classes);
+  pages.remarks = new Remarks(world);
   pages.workers = new Workers(world);
   put(
     tabs,
@@ -114,7 +121,7 @@ async function begin() {
   look();
 }
 
-const address = (where) => `/campaign?${new URLSearchParams(where)}${location.hash}`;
+const address = (where) => `campaign?${new URLSearchParams(where)}${location.hash}`;
 
 /** Goes to a page: {view} or {view: 'task', task: id}. */
 function go(where) {
@@ -177,6 +184,8 @@ async function refresh() {
 
 function draw() {
   pages.overview.update(data);
+  pages.videos.update(data);
+  pages.remarks.update(data);
   pages.workers.update(data);
 }
 

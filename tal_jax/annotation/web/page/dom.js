@@ -71,6 +71,7 @@ const ICONS = {
   copy: 'M5.5 5.5h7.2v7.2H5.5zM3.3 10.3V3.3h7',
   begin: 'M4 2.8v10.4M6.5 8h6M10 5.2 12.8 8 10 10.8',
   finish: 'M12 2.8v10.4M9.5 8h-6M6 5.2 3.2 8 6 10.8',
+  split: 'M8 2.8v10.4M2 8h3.8M3.8 6 5.8 8l-2 2M10.2 8H14M12.2 6l2 2-2 2',
   absent: 'M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M4.2 4.2l7.6 7.6',
   warn: 'M8 2.6l6 10.6H2zM8 6.6v3M8 11.4v.3',
 };
@@ -87,8 +88,11 @@ export const icon = (name) =>
 export const setIcon = (button, name) =>
   button.querySelector('.icon path').setAttribute('d', ICONS[name]);
 
-/** The key of a command, drawn as one; read out through aria-keyshortcuts instead. */
-export const keyHint = (id) => h('kbd', {'aria-hidden': 'true', text: hintOf(id)});
+/**
+ * The key of a command, drawn as one by the style sheet: it is no part of the name of a button, and
+ * is read out through aria-keyshortcuts instead.
+ */
+export const keyHint = (id) => h('kbd', {'aria-hidden': 'true', 'data-keys': hintOf(id)});
 
 /**
  * A button for a command of the keyboard map.

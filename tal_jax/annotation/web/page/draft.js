@@ -1,10 +1,14 @@
 /**
  * A draft: all that a reload must bring back, as the text that the server keeps.
  *
- * @typedef {object} Draft
+ * @typedef {object} Marked  of one class
  * @property {[number, number][]} segments  boundaries
  * @property {number | null} pending
  * @property {boolean} absent
+ *
+ * @typedef {object} Draft  older versions had no `lanes`, and were themselves the one `Marked`
+ * @property {Record<string, Marked>} lanes  by the task of the class
+ * @property {number} active  index of the class that new marks were of
  * @property {string} comment
  * @property {number} frame  where the annotator was
  * @property {string} submissionId  made once a task, so that a repeated submission is known as one
@@ -38,8 +42,7 @@ export function decode(text, count) {
   }
   if (value === null || typeof value !== 'object' || value.format !== FORMAT) return null;
   const whole = (n, low, high) => Number.isInteger(n) && n >= low && n <= high;
-  const {segments, pending, absent, comment, frame, submissionId, page} = value;
-  const good =
+  const good = ({segments, pending, absent}) =>
     Array.isArray(segments) &&
     typeof absent === 'boolean' &&
     segments.every(
@@ -49,13 +52,32 @@ export function decode(text, count) {
         whole(s[0], 0, count - 1) &&
         whole(s[1], s[0] + 1, count),
     ) &&
-    (pending === null || whole(pending, 0, count - 1)) &&
+    (pending === null || whole(pending, 0, count - 1));
+  const {format, lanes, active, ...rest} = value;
+  const {comment, frame, submissionId, page, segments, pending, absent} = rest;
+  const common =
     whole(frame, 0, count - 1) &&
     [comment, submissionId, page].every((t) => typeof t === 'string') &&
     submissionId.length >= 1 &&
     submissionId.length <= 64;
-  return good ? {segments, pending, absent, comment, frame, submissionId, page} : null;
+  if (!common) return null;
+  const shared = {comment, frame, submissionId, page};
+  if (lanes === undefined) {
+    return good(rest) ? {segments, pending, absent, ...shared} : null;
+  }
+  const all = lanes !== null && typeof lanes === 'object' ? Object.entries(lanes) : [];
+  if (!all.length || !whole(active, 0, Infinity)) return null;
+  if (!all.every(([, marked]) => marked !== null && typeof marked === 'object' && good(marked)))
+    return null;
+  const kept = all.map(([id, marked]) => [
+    id,
+    {segments: marked.segments, pending: marked.pending, absent: marked.absent},
+  ]);
+  return {lanes: Object.fromEntries(kept), active, ...shared};
 }
+
+/** @returns {Marked | undefined} what a draft has of a task's class */
+export const markedOf = (draft, task) => (draft?.lanes ? draft.lanes[task] : (draft ?? undefined));
 
 /**
  * Which of two copies to go on from: the later one, the server's where they are level.

@@ -5,13 +5,15 @@
  * The page that uses it places `stage`, `panel` and `list.element`, and has its own commands.
  */
 
+import {here} from './api.js';
 import {h, say} from './dom.js';
 import {Filmstrip} from './filmstrip.js';
-import {clipOf, toBoundary} from './frames.js';
+import {clipOf, frameOfTime, parseTime, toBoundary} from './frames.js';
 import {showHelp} from './help.js';
 import {Inspector} from './inspector.js';
 import {listen} from './keyboard.js';
 import {Player} from './player.js';
+import {prefer, preferences} from './preferences.js';
 import {SegmentList} from './segment_list.js';
 import {Session} from './session.js';
 import {Timeline} from './timeline.js';
@@ -21,50 +23,76 @@ import * as views from './view.js';
 
 const ZOOM = 1.5; // a press of a key
 
+/**
+ * @typedef {object} Class
+ * @property {string} label
+ * @property {import('./marks.js').Marks} marks to start from
+ * @property {[number, number] | null} hint seconds
+ * @property {[number, number, number][]} suggestions start, end in seconds, score
+ */
+
+/** @returns {Class} of a task that has one class, and does not name it */
+const oneOf = ({marks, hint = null, suggestions = []}) => ({label: '', marks, hint, suggestions});
+
 export class Editor {
   #off = new AbortController();
 
   /**
    * @param {object} task
-   * @param {{url: string, duration: number, fps: number, num_frames: number}} task.video
-   * @param {import('./marks.js').Marks} task.marks to start from
+   * @param {{url: string, duration: number, fps: number, num_frames: number, sound: boolean}}
+   *   task.video
+   * @param {Class[]} task.classes of which segments are marked
+   * @param {number} [task.active] index of the class that new marks are of
    * @param {number} [task.frame] to start at
-   * @param {[number, number] | null} [task.hint] seconds
-   * @param {[number, number, number][]} [task.suggestions] start, end in seconds, score
+   * @param {number} [task.most] segments that an answer may have
    * @param {import('./timeline.js').Lane[]} [task.lanes] more lanes, read-only
-   * @param {string} [task.editName] what the lane is called that is edited
+   * @param {string} [task.editName] what the lane of a single class is called
    * @param {import('./notice.js').Notices} notices
    * @param {Record<string, () => void>} commands the page's own
    * @param {() => void} onChange the marks changed, or the frame while paused
    */
   constructor(task, notices, commands, onChange) {
-    const {video, marks, frame = 0, hint = null, suggestions = [], lanes = [], editName} = task;
+    const {video, frame = 0, active = 0, lanes = [], editName = 'Your answer'} = task;
+    const {most = Infinity} = task;
+    const classes = task.classes ?? [oneOf(task)];
     const run = (id) => this.run(id);
     this.clip = clipOf(video);
     this.notices = notices;
     this.onChange = onChange;
     this.looping = false;
-    this.commands = {...this.#own(), ...commands};
-    this.session = new Session(this.clip, marks, suggestions, this, notices, {
+    this.commands = {...this.#own(video.sound), ...commands};
+    this.session = new Session(this.clip, classes, this, notices, {
       draw: () => this.#draw(),
       changed: onChange,
     });
-    this.#buildStage(video.url, run);
-    this.#buildPanel(editName, run);
+    this.session.active = Math.min(active, classes.length - 1);
+    this.session.most = most;
+    const {labels, several} = this.session;
+    this.hints = classes.map(({hint}) => hint && hint.map((t) => toBoundary(this.clip, t)));
+    this.#chooseByKey();
+    this.#buildStage(here(video.url), video.sound, run);
+    this.#buildPanel(several ? labels : [editName], run);
     this.setLanes(lanes);
-    this.list = new SegmentList(this.clip, {
-      remove: (id) => this.session.remove(id),
-      select: (id, at) => {
-        this.session.select(id, false);
-        this.go(at);
+    this.list = new SegmentList(
+      this.clip,
+      {
+        remove: (id, lane) => this.session.remove(id, lane),
+        select: (id, at, lane) => {
+          this.session.select(id, false, lane);
+          this.go(at);
+        },
       },
-    });
+      labels,
+    );
     this.player = new Player(this.screen, this.clip, {
       frame: (at) => this.#moved(at),
-      state: () => this.#drawVideo(),
+      state: () => {
+        prefer({rate: this.screen.playbackRate, muted: this.screen.muted});
+        this.#drawVideo();
+      },
     });
-    this.film = new Filmstrip(this.timeline, video.url);
-    this.timeline.update({hint: hint && hint.map((t) => toBoundary(this.clip, t)), frame});
+    this.film = new Filmstrip(this.timeline, here(video.url));
+    this.timeline.update({frame});
     this.player.seek(frame);
     listen(
       run,
@@ -82,7 +110,7 @@ export class Editor {
     this.#drawVideo();
   }
 
-  /** @returns {import('./marks.js').Marks} */
+  /** Those of the active class. @returns {import('./marks.js').Marks} */
   get marks() {
     return this.session.marks;
   }
@@ -119,7 +147,9 @@ export class Editor {
   }
 
   /** @param {import('./timeline.js').Lane[]} lanes */
-  setLanes(lanes) {
+  setLanes(lanes = this.lanes) {
+    this.lanes = lanes;
+    this.suggests = this.session.active;
     const spans = this.session.suggestions.map(({start, end, score}) => {
       const title = `Take over ${this.session.span(start, end)}, score ${score.toFixed(2)}`;
       return {start, end, score, title};
@@ -144,12 +174,16 @@ export class Editor {
   }
 
   /** The commands that every page with an editor has. */
-  #own() {
+  #own(sound) {
     const large = () => this.transport.large;
     const step =
       (sign, frames = () => 1) =>
       () =>
         this.player.step(sign * frames());
+    const jump = (seconds) => () => {
+      const frames = Math.max(1, Math.round(Math.abs(seconds) * this.clip.fps));
+      this.go(this.player.aim + Math.sign(seconds) * frames);
+    };
     const nudge =
       (edge, sign, frames = () => 1) =>
       () =>
@@ -160,16 +194,20 @@ export class Editor {
       forward: step(1),
       backMany: step(-1, large),
       forwardMany: step(1, large),
+      secondBack: jump(-1),
+      secondForward: jump(1),
+      tenBack: jump(-10),
+      tenForward: jump(10),
+      goTo: () => this.transport.goTo.focus(),
       first: () => this.go(0),
       last: () => this.go(this.clip.count - 1),
       slower: () => this.player.rate(-1),
       faster: () => this.player.rate(1),
       normal: () => this.player.rate(0),
-      mute: () => {
-        this.screen.muted = !this.screen.muted;
-      },
+      ...(sound ? {mute: () => this.#mute()} : {}),
       begin: () => this.session.begin(),
       finish: () => this.session.finish(),
+      split: () => this.session.split(),
       cancel: () => this.session.cancel(),
       absent: () => this.session.toggleAbsent(),
       take: () => this.session.take(),
@@ -193,11 +231,11 @@ export class Editor {
       zoomOut: () => this.timeline.zoom(1 / ZOOM),
       zoomAll: () => this.timeline.show(views.whole(this.clip.count)),
       zoomSegment: () => this.#zoomSegment(),
-      help: () => showHelp(new Set(Object.keys(this.commands))),
+      help: () => this.#help(),
     };
   }
 
-  #buildStage(url, run) {
+  #buildStage(url, sound, run) {
     this.screen = h('video', {
       src: url,
       preload: 'auto',
@@ -205,10 +243,16 @@ export class Editor {
       'aria-label': 'The video',
       on: {click: () => run('play')},
     });
+    const {rate, muted} = preferences();
+    Object.assign(this.screen, {defaultPlaybackRate: rate, playbackRate: rate, muted});
     this.flag = h('div', {class: 'flag', hidden: true});
     this.trouble = h('div', {class: 'trouble', hidden: true, role: 'status'});
-    this.transport = new Transport(this.clip, run, (rate) => {
-      this.screen.playbackRate = rate;
+    this.transport = new Transport(this.clip, sound, {
+      run,
+      rate: (faster) => {
+        this.screen.playbackRate = faster;
+      },
+      time: (typed) => this.#goToTime(typed),
     });
     const label =
       'Video. Space plays, arrow keys step, I and O mark a segment, ' +
@@ -227,21 +271,33 @@ export class Editor {
     );
   }
 
-  #buildPanel(editName, run) {
+  /** The numbers choose a class; with a single one, 1 is the normal speed. */
+  #chooseByKey() {
+    const {session, commands} = this;
+    if (!session.several) commands.class1 = commands.normal;
+    else
+      session.labels
+        .slice(0, 9)
+        .forEach((_, i) => (commands[`class${i + 1}`] = () => session.activate(i)));
+  }
+
+  #buildPanel(names, run) {
     this.timeline = new Timeline(
       this.clip,
       {
         seek: (at) => this.go(at, false),
-        select: (id) => this.session.select(id, false),
-        edit: (id, part, boundary) => this.session.drag(id, part, boundary),
+        select: (id, lane) => this.session.select(id, false, lane),
+        edit: (id, part, boundary, lane) => this.session.drag(id, part, boundary, lane),
         done: () => this.session.endGesture(),
-        draw: (start, end) => this.session.add(start, end),
+        draw: (start, end, lane) => this.session.add(start, end, lane),
         take: (_, index) => this.session.take(index),
+        choose: (lane) => this.session.activate(lane),
+        absent: (lane) => this.session.toggleAbsent(lane),
       },
-      editName,
+      names,
     );
     this.inspector = new Inspector(this.clip, run);
-    this.toolbar = new Toolbar(run);
+    this.toolbar = new Toolbar(run, this.session.labels);
     this.panel = h(
       'section',
       {class: 'panel', 'aria-label': 'Timeline and marking'},
@@ -249,6 +305,28 @@ export class Editor {
       this.inspector.element,
       this.timeline.element,
     );
+  }
+
+  #help() {
+    const known = new Set(Object.keys(this.commands));
+    if (!this.session.several) known.delete('class1');
+    showHelp(known);
+  }
+
+  #mute() {
+    this.screen.muted = !this.screen.muted;
+  }
+
+  /** @param {string} typed a time */
+  #goToTime(typed) {
+    const seconds = parseTime(typed);
+    if (seconds === null) {
+      this.notices.show('That is no time: write seconds, m:ss or h:mm:ss, for example 1:05.2.');
+      return false;
+    }
+    this.go(frameOfTime(this.clip, seconds));
+    this.focus();
+    return true;
   }
 
   #loop() {
@@ -273,18 +351,22 @@ export class Editor {
   }
 
   #draw() {
-    const {marks, selected, one, history} = this.session;
-    const {segments, pending, absent} = marks;
+    const {sheet, active, marks, selected, one, history, several, labels} = this.session;
+    const {segments, pending} = marks;
     this.looping &&= Boolean(one);
     this.player.loop = this.looping ? {start: one.start, end: one.end} : null;
-    this.timeline.update({segments, selected, pending});
-    this.list.update(marks, selected);
-    this.inspector.update(segments, selected);
-    this.toolbar.update(history, absent);
+    if (this.suggests !== active && this.session.suggested.some((of) => of.length)) this.setLanes();
+    this.timeline.update({sheet, active, selected, hint: this.hints[active]});
+    this.list.update(sheet, active, selected);
+    this.inspector.update(segments, selected, several ? labels[active] : '');
+    this.toolbar.update(history, active);
     this.flag.hidden = pending === null;
     say(
       this.flag,
-      pending === null ? '' : `Segment from ${this.session.moment(pending)}: mark the end (O)`,
+      pending === null
+        ? ''
+        : `${several ? `${labels[active]}, segment` : 'Segment'} from ` +
+            `${this.session.moment(pending)}: mark the end (O)`,
     );
   }
 

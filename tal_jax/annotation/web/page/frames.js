@@ -44,23 +44,37 @@ export const toSeconds = (clip, boundary) => Math.min(boundary / clip.fps, clip.
 export const toBoundary = (clip, seconds) =>
   seconds >= clip.duration ? clip.count : clamp(Math.round(seconds * clip.fps), 0, clip.count);
 
-/** @returns {string} mm:ss.mmm; minutes go on beyond 59 */
-export function timecode(seconds) {
-  const thousandths = Math.round(Math.max(0, seconds) * 1000);
-  const two = (n) => String(n).padStart(2, '0');
-  return (
-    `${two(Math.floor(thousandths / 60000))}:${two(Math.floor(thousandths / 1000) % 60)}.` +
-    String(thousandths % 1000).padStart(3, '0')
-  );
+/** @returns {string} mm:ss.mmm, from an hour on h:mm:ss.mmm */
+export const timecode = (seconds) => clock(Math.max(0, seconds), 3).padStart(9, '0');
+
+/** @returns {string} m:ss, or h:mm:ss; with a tenth where one matters */
+export const shortTime = (seconds, tenths = false) => clock(seconds, tenths ? 1 : 0);
+
+/** @returns {string} m:ss or h:mm:ss, with some digits after the point */
+export function clock(seconds, digits) {
+  const unit = 10 ** digits;
+  const rounded = Math.round(seconds * unit);
+  const minutes = Math.floor(rounded / (60 * unit));
+  const rest = ((rounded % (60 * unit)) / unit).toFixed(digits);
+  const parts = minutes < 60 ? [minutes] : [Math.floor(minutes / 60), two(minutes % 60)];
+  return [...parts, rest.padStart(digits ? digits + 3 : 2, '0')].join(':');
 }
 
-/** @returns {string} m:ss, or m:ss.s where a tenth matters */
-export function shortTime(seconds, tenths = false) {
-  const unit = tenths ? 10 : 1;
-  const rounded = Math.round(seconds * unit);
-  const rest = rounded % (60 * unit);
-  return (
-    `${Math.floor(rounded / (60 * unit))}:` +
-    (tenths ? (rest / 10).toFixed(1).padStart(4, '0') : String(rest).padStart(2, '0'))
-  );
+const two = (n) => String(n).padStart(2, '0');
+
+/**
+ * The time that somebody typed.
+ * @param {string} text seconds, m:ss or h:mm:ss, each with a fraction or without
+ * @returns {number | null} seconds; null if it is no time
+ */
+export function parseTime(text) {
+  const found = /^(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?|[.,]\d+)$/.exec(text.trim());
+  if (!found) return null;
+  const [hours, minutes, seconds] = [found[1], found[2], found[3].replace(',', '.')];
+  if (minutes !== undefined && Number(seconds) >= 60) return null;
+  if (hours !== undefined && Number(minutes) >= 60) return null;
+  return 3600 * Number(hours ?? 0) + 60 * Number(minutes ?? 0) + Number(seconds);
 }
+
+/** The frame that has this time, also where it is rounded to a thousandth, as `timecode` does. */
+export const frameOfTime = (clip, seconds) => frameAt(clip, seconds + 5e-4);

@@ -69,7 +69,8 @@ export function showHelp(known) {
       text:
         'Shift with Q, W, D or F moves the edge by a large step. ' +
         'Arrow keys on an edge of the timeline move it, too. Drag on the timeline to draw a segment, ' +
-        'its edges to move them; Shift and the wheel scroll sideways.',
+        'its edges to move them, and hold them at its border to scroll it; Shift and the wheel ' +
+        'scroll sideways.',
     }),
     h(
       'label',

@@ -6,13 +6,30 @@
 import {h, s} from './dom.js';
 import {shortTime} from './frames.js';
 
-/** @param {object} task @param {() => void} goToHint */
-export function instructions({label, instructions: text, example, hint}, goToHint) {
+/**
+ * @param {object} lane a class that is asked for
+ * @param {() => void} goToHint
+ * @param {{index: number, count: number}} place of the class among those of the video
+ */
+export function instructions({label, instructions: text, example, hint}, goToHint, place) {
+  const several = place.count > 1;
   return h(
     'section',
     {class: 'asked', 'aria-labelledby': 'asked-title'},
-    h('p', {class: 'eyebrow', text: 'Mark every instance of'}),
-    h('h1', {id: 'asked-title', text: label}),
+    h('p', {
+      class: 'eyebrow',
+      text: several
+        ? `Class ${place.index + 1} of ${place.count}: mark every instance of`
+        : 'Mark every instance of',
+    }),
+    h(
+      'h1',
+      {id: 'asked-title', class: several ? `class-${(place.index % 8) + 1}` : null},
+      several
+        ? h('span', {class: 'swatch', 'aria-hidden': 'true', text: String(place.index + 1)})
+        : null,
+      label,
+    ),
     hint
       ? h(
           'p',

@@ -3,7 +3,8 @@
 import {singleKeys} from './help.js';
 import {chordOf, commandOf, isCharacter} from './keys.js';
 
-const ONCE = new Set(['play', 'begin', 'finish', 'absent', 'loop', 'submit', 'mute']); // not by repeat
+// Not by repeat.
+const ONCE = new Set('play begin finish split absent loop submit mute goTo'.split(' '));
 
 /**
  * @param {(id: string) => boolean} run runs a command; whether there is such a one

@@ -2,7 +2,8 @@
  * The keyboard map: one table, from which the keys, the hints on the buttons and the help are made.
  *
  * A chord is what one presses, e.g. 'i', 'Shift+ArrowLeft', 'Mod+z' (Mod: Ctrl, or Command on a
- * Mac). Letters mean what the layout prints on the key.
+ * Mac). Letters mean what the layout prints on the key; where that is no Latin letter and nothing
+ * that has a meaning, the key means what is in its place on a US keyboard.
  *
  * @typedef {{id: string, keys: string[], label: string, group: string}} Command
  */
@@ -14,14 +15,21 @@ export const COMMANDS = [
   ['forward', 'ArrowRight', 'One frame on', 'Video'],
   ['backMany', 'Shift+ArrowLeft', 'Several frames back', 'Video'],
   ['forwardMany', 'Shift+ArrowRight', 'Several frames on', 'Video'],
+  ['secondBack', 'Alt+ArrowLeft', 'One second back', 'Video'],
+  ['secondForward', 'Alt+ArrowRight', 'One second on', 'Video'],
+  ['tenBack', 'Mod+ArrowLeft Alt+Shift+ArrowLeft', 'Ten seconds back', 'Video'],
+  ['tenForward', 'Mod+ArrowRight Alt+Shift+ArrowRight', 'Ten seconds on', 'Video'],
+  ['goTo', 'g', 'Go to a time', 'Video'],
   ['first', 'Home', 'First frame', 'Video'],
   ['last', 'End', 'Last frame', 'Video'],
   ['slower', ', <', 'Slower, down to 0.25x', 'Video'],
   ['faster', '. >', 'Faster, up to 4x', 'Video'],
-  ['normal', '1', 'Normal speed', 'Video'],
+  ['normal', '/', 'Normal speed', 'Video'],
   ['mute', 'm', 'Sound on or off', 'Video'],
+  ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [`class${n}`, String(n), `Class ${n}`, 'Class']),
   ['begin', 'i', 'Mark the start (also while playing)', 'Mark'],
   ['finish', 'o', 'Mark the end (also while playing)', 'Mark'],
+  ['split', 'p', 'End here and start the next one (also while playing)', 'Mark'],
   ['cancel', 'Escape', 'Cancel the start; else deselect', 'Mark'],
   ['absent', 'n', 'The action is not here', 'Mark'],
   ['take', 't', 'Take over the suggestion here, or the next one', 'Mark'],
@@ -59,12 +67,31 @@ const NAMES = {
 };
 
 /**
- * @param {{key: string, ctrlKey: boolean, metaKey: boolean, altKey: boolean, shiftKey: boolean}}
- *   event
+ * @param {{key: string, code?: string, ctrlKey: boolean, metaKey: boolean, altKey: boolean,
+ *   shiftKey: boolean}} event
  */
 export function chordOf(event) {
-  const letter = /^\p{L}$/u.test(event.key);
-  const key = event.key === ' ' ? 'Space' : letter ? event.key.toLowerCase() : event.key;
+  const printed = chord(event, event.key);
+  if (LATIN.test(event.key) || commandOf(printed)) return printed;
+  const placed = inPlace(event);
+  return placed ? chord(event, placed) : printed;
+}
+
+const LATIN = /^[a-z]$/i;
+const MARKS = {Comma: ',<', Period: '.>', Slash: '/?', Minus: '-_', Equal: '=+'};
+
+/** What a US keyboard has where a key is that types something; '' if that is not known. */
+function inPlace({key, code = '', shiftKey}) {
+  // An input method that is at work, and a key that waits for the next one, say no character.
+  if (key.length > 1 && !['Process', 'Dead', 'Unidentified'].includes(key)) return '';
+  if (code in MARKS) return MARKS[code][shiftKey ? 1 : 0];
+  if (/^Digit\d$/.test(code)) return shiftKey ? '' : code.at(-1);
+  return /^Key[A-Z]$/.test(code) ? code.at(-1) : '';
+}
+
+function chord(event, written) {
+  const letter = /^\p{L}$/u.test(written);
+  const key = written === ' ' ? 'Space' : letter ? written.toLowerCase() : written;
   const shift = event.shiftKey && (letter || key.length > 1); // else Shift is in the character
   return (
     (event.ctrlKey || event.metaKey ? 'Mod+' : '') +

@@ -50,6 +50,12 @@ export function finish(marks, frame, count) {
   return {...addSegment(marks, first, last + 1, count), pending: null};
 }
 
+/** The segment in the making ends with this frame, and the next one begins with the one after. */
+export const split = (marks, frame, count) => {
+  const done = finish(marks, frame, count);
+  return begin(done, Math.min(Math.max(marks.pending, frame) + 1, count - 1));
+};
+
 /** Forgets the start that has no end. */
 export const cancel = (marks) => (marks.pending === null ? marks : {...marks, pending: null});
 

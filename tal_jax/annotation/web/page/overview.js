@@ -4,7 +4,8 @@
 
 import {drawCurve} from './curve.js';
 import {h, put, say} from './dom.js';
-import {count, fixed, moment, money, percent} from './format.js';
+import {count, fixed, moment, money, percent, roughly} from './format.js';
+import {troubles, underWay} from './machine.js';
 import {Table, badge, meter} from './table.js';
 
 export class Overview {
@@ -14,12 +15,13 @@ export class Overview {
   constructor(world) {
     this.world = world;
     this.tiles = h('div', {class: 'tiles'});
+    this.finished = h('div', {role: 'status'});
     this.curve = h('div');
     this.rounds = new Table('Rounds', [
       {name: 'Round'},
       {name: 'State'},
       {name: 'Decided'},
-      {name: 'Agreement', number: true, title: 'Mean pairwise F1 of the annotators\u2019 answers'},
+      {name: 'Agreement', number: true, title: 'Mean F1 of those who agree'},
       {name: 'Opened'},
     ]);
     this.attention = h('div');
@@ -36,6 +38,7 @@ export class Overview {
       'div',
       {class: 'page'},
       h('h1', {class: 'unseen', text: 'Overview'}),
+      this.finished,
       this.tiles,
       h(
         'div',
@@ -61,15 +64,33 @@ export class Overview {
 
   /** @param {object} data GET /api/campaign */
   update(data) {
-    const text = JSON.stringify([data.rounds, data.queue, data.stalled, data.spend, data.curve]);
+    const {workers, classes, title, ...shown} = data;
+    const text = JSON.stringify(shown);
     if (text === this.#last) return;
     this.#last = text;
-    const {queue, rounds, spend} = data;
+    const {queue, rounds, spend, pace} = data;
     const done = queue.agreed + queue.adjudicated;
     const all = Object.values(queue).reduce((a, b) => a + b, 0);
     const now = rounds.at(-1);
     put(
+      this.finished,
+      pace.finished
+        ? h(
+            'p',
+            {class: 'finished'},
+            h('strong', {text: 'The campaign is finished. '}),
+            `${count(pace.labelled, 'video')} labelled; the downloads above have their answers.`,
+          )
+        : null,
+    );
+    put(
       this.tiles,
+      tile(
+        'Videos',
+        pace.planned === null ? String(pace.labelled) : `${pace.labelled} of ${pace.planned}`,
+        paceInWords(pace),
+        pace.planned ? meter(pace.labelled / pace.planned, '') : null,
+      ),
       tile(
         'Round',
         now ? String(now.number) : '\u2013',
@@ -92,7 +113,7 @@ export class Overview {
         String(queue.disputed),
         queue.disputed ? 'wait for an operator' : 'none wait for an operator',
       ),
-      tile('Agreement', percent(agreementOf(rounds)), 'mean pairwise F1'),
+      tile('Agreement', percent(agreementOf(rounds)), 'mean F1 of those who agree'),
       tile(
         'Spend',
         money(spend.paid_cents + spend.reserved_cents),
@@ -130,10 +151,54 @@ export class Overview {
     this.#drawAttention(data);
   }
 
-  #drawAttention({queue, stalled, rounds}) {
+  /** What was left out, and why: the operator is told, and may include it again. */
+  #excluded({excluded, pace}) {
+    return h(
+      'details',
+      {open: excluded.length < 4},
+      h('summary', {
+        text:
+          `${count(pace.excluded, 'video')} left out: ` +
+          'no example of anything, not asked for again',
+      }),
+      h(
+        'ul',
+        {class: 'scroll list'},
+        ...excluded.map(({video_id: id, video, reason, source}) =>
+          h(
+            'li',
+            {class: 'row'},
+            h('span', {}, h('strong', {text: video}), `: ${reason} (${BY[source]})`),
+            h('button', {
+              type: 'button',
+              class: 'button small',
+              text: 'Include',
+              'aria-label': `Include ${video} again`,
+              on: {click: () => this.#include(id, video)},
+            }),
+          ),
+        ),
+      ),
+    );
+  }
+
+  async #include(id, video) {
+    try {
+      await this.world.api.post(`/api/videos/${id}/include`);
+      this.world.notices.show(`${video} is included again.`, 'good');
+      await this.world.refresh();
+    } catch (error) {
+      this.world.notices.show(`Not included: ${error.message}.`, 'bad');
+    }
+  }
+
+  #drawAttention(data) {
+    const {queue, stalled, rounds} = data;
     const {go} = this.world;
+    const troubled = troubles(data);
     put(
       this.attention,
+      ...troubled,
       queue.disputed
         ? h(
             'p',
@@ -150,15 +215,15 @@ export class Overview {
       stalled.length
         ? h('p', {
             text:
-              `${count(stalled.length, 'open task')} that no annotator with a valid link may take. Invite more people, ` +
-              'or take them out of the queue and decide them yourself:',
+              `${count(stalled.length, 'task')} that too few people can still answer. Invite somebody, ` +
+              'or take an open task out of the queue and decide it yourself:',
           })
         : null,
       stalled.length
         ? h(
             'ul',
             {class: 'scroll list'},
-            ...stalled.map(({id, video, label}) =>
+            ...stalled.map(({id, video, label, missing}) =>
               h(
                 'li',
                 {},
@@ -168,15 +233,34 @@ export class Overview {
                   text: `${video}, ${label}`,
                   on: {click: () => go({view: 'task', task: id})},
                 }),
+                ` (task ${id}) wants ${missing} more ${missing === 1 ? 'person' : 'people'} ` +
+                  'than can still answer it: invite somebody',
               ),
             ),
           )
         : null,
-      queue.disputed || stalled.length
+      data.excluded.length ? this.#excluded(data) : null,
+      queue.disputed || stalled.length || troubled.some(Boolean)
         ? null
         : h('p', {class: 'muted', text: `Nothing. ${AT_WORK[rounds.at(-1)?.state ?? '']}`}),
+      h('p', {class: 'muted', text: underWay(data)}),
     );
   }
+}
+
+const BY = {
+  operator: 'by an operator',
+  annotators: 'by most annotators',
+  program: 'by the program',
+};
+
+/** How far it is, and for how long it will go on. */
+function paceInWords({labelled, planned, seconds_left: left, finished}) {
+  if (finished) return 'labelled; finished';
+  if (planned !== null && labelled >= planned) return 'labelled: all that were planned';
+  return left === null
+    ? 'labelled; too early to tell the time left'
+    : `labelled; about ${roughly(left)} left at this pace`;
 }
 
 /** By the state of the last round: who is at work when nobody waits for the operator. */

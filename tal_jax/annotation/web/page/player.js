@@ -2,12 +2,16 @@
  * A video by frames. Stepping is exact: it seeks to the middle of a frame and waits until
  * requestVideoFrameCallback says which frame is on the screen; a second step meanwhile replaces
  * the target, so that a key held down does not pile up seeks.
+ *
+ * While a video plays, that callback may come when the next frame is on the screen already. So a
+ * video that stops goes to the frame that was named last: what is named is what is shown.
  */
 
 import {clampFrame, frameAt, middle, shownFrame} from './frames.js';
 
 export const RATES = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4];
 const NO_FRAME = 250; // milliseconds after `seeked` without a new frame: it was on the screen already
+const TRIES = 3; // seeks for one frame
 
 export class Player {
   /** The frame on the screen. */
@@ -19,6 +23,7 @@ export class Player {
   #target = null;
   #seeking = null;
   #turning = null; // timer of the loop's return
+  #off = new AbortController();
 
   /**
    * @param {HTMLVideoElement} video
@@ -41,10 +46,15 @@ export class Player {
       'loadeddata',
       'error',
     ]) {
-      video.addEventListener(event, () => on.state());
+      this.#listen(video, event, () => on.state());
     }
-    video.addEventListener('ended', () => {
+    this.#listen(video, 'pause', () => this.#settle());
+    this.#listen(video, 'ended', () => {
       if (this.loop) this.seek(this.loop.start).then(() => this.play());
+    });
+    // No frame of a hidden page is told of, and nobody sees one.
+    this.#listen(document, 'visibilitychange', () => {
+      if (document.hidden) video.pause();
     });
     this.#watch();
   }
@@ -74,9 +84,11 @@ export class Player {
     return this.seek(this.aim + frames);
   }
 
+  /** Plays on; from the last frame, from the start again. */
   async play() {
-    const {loop, frame} = this;
-    if (loop && (frame < loop.start || frame >= loop.end - 1)) await this.seek(loop.start);
+    const {loop, aim} = this;
+    const [first, last] = loop ? [loop.start, loop.end - 1] : [0, this.#clip.count - 1];
+    if (aim < first || aim >= last) await this.seek(first);
     // Refused if the page was not touched yet, broken off by a pause: the button tells both.
     await this.video.play().catch(() => this.#on.state());
   }
@@ -98,17 +110,32 @@ export class Player {
   /** Lets go of the video. */
   close() {
     clearTimeout(this.#turning);
+    this.#off.abort();
     this.#on = {frame() {}, state() {}};
     this.video.pause();
     this.video.removeAttribute('src');
     this.video.load();
   }
 
+  #listen(target, event, action) {
+    target.addEventListener(event, action, {signal: this.#off.signal});
+  }
+
+  /** The video stopped: shows the frame that is named, unless it is on its way to another. */
+  #settle() {
+    const {ended, currentTime} = this.video;
+    if (this.#target !== null || (ended && this.loop)) return;
+    if (ended) this.seek(this.#clip.count - 1);
+    else this.seek(document.hidden ? frameAt(this.#clip, currentTime) : this.frame);
+  }
+
   async #chase() {
     while (this.#target !== null) {
-      const wanted = this.#target;
+      const [wanted, moving] = [this.#target, this.playing];
       this.#present(await this.#show(wanted));
-      if (this.#target === wanted) this.#target = null;
+      // One that was stopped meanwhile may have gone on from there: once more, now that it rests.
+      const again = moving && !this.playing;
+      if (this.#target === wanted && !again) this.#target = null;
     }
   }
 
@@ -117,6 +144,7 @@ export class Player {
     return new Promise((resolve) => {
       let over = false;
       let timer = 0;
+      let left = TRIES;
       const done = (shown) => {
         over = true;
         clearTimeout(timer);
@@ -124,8 +152,18 @@ export class Player {
         video.removeEventListener('error', onError);
         resolve(shown);
       };
+      const go = () => {
+        left -= 1;
+        video.currentTime = middle(this.#clip, frame);
+      };
       const onSeeked = () => {
-        timer = setTimeout(() => done(frameAt(this.#clip, video.currentTime)), NO_FRAME);
+        clearTimeout(timer);
+        if (video.seeking) return; // somewhere else by now
+        timer = setTimeout(() => {
+          const at = frameAt(this.#clip, video.currentTime);
+          if (at === frame || left === 0 || this.playing) done(at);
+          else go(); // a pause in the middle of a seek can lead astray
+        }, NO_FRAME);
       };
       const onError = () => done(this.frame);
       const onFrame = (_, {mediaTime}) => {
@@ -139,7 +177,7 @@ export class Player {
       video.addEventListener('error', onError);
       video.requestVideoFrameCallback(onFrame);
       if (video.error) onError();
-      else video.currentTime = middle(this.#clip, frame);
+      else go();
     });
   }
 

@@ -7,9 +7,24 @@ import {Editor} from './editor.js';
 import {clipOf, timecode, toBoundary} from './frames.js';
 import {count, moment, percent} from './format.js';
 import * as marking from './marks.js';
+import {ask, askReason} from './notice.js';
 import {badge} from './table.js';
 
 const DECIDED = ['agreed', 'adjudicated'];
+
+/** An answer in words. */
+const said = ({segments, unusable, version, counts}) =>
+  (unusable
+    ? `unusable: ${unusable}`
+    : segments.length
+      ? count(segments.length, 'segment')
+      : 'not here') +
+  (version > 1 ? `, version ${version}` : '') +
+  (counts ? '' : ', does not count');
+
+/** What is to be known of an answer beside its segments. */
+const mark = ({agrees, counts, unusable}) =>
+  (agrees ? ' \u2713' : '') + (counts ? '' : ' (does not count)') + (unusable ? ' (unusable)' : '');
 
 export class Review {
   #editor = null;
@@ -70,7 +85,9 @@ export class Review {
 
   #show(found) {
     this.#editor?.close();
-    const {task, state, final, answers} = found;
+    const {task, state, final, answers, agreed} = found;
+    // A dispute starts from what those who agree say together.
+    const start = state === 'disputed' ? agreed : final.map(({start: s, end}) => [s, end]);
     const clip = clipOf(task.video);
     this.found = found;
     const spans = (segments, who) =>
@@ -85,17 +102,15 @@ export class Review {
         hint: task.hint,
         suggestions: task.suggestions,
         editName: 'Final answer',
-        marks: marking.fromSeconds(
-          final.map(({start, end}) => [start, end]),
-          clip,
-        ),
+        most: task.max_segments,
+        marks: marking.fromSeconds(start, clip),
         frame: Math.min(
-          toBoundary(clip, final[0]?.start ?? answers[0]?.segments[0]?.[0] ?? task.hint?.[0] ?? 0),
+          toBoundary(clip, start[0]?.[0] ?? answers[0]?.segments[0]?.[0] ?? task.hint?.[0] ?? 0),
           clip.count - 1,
         ),
         lanes: answers.map((answer, i) => ({
           id: `answer${i}`,
-          name: answer.worker,
+          name: `${answer.worker}${mark(answer)}`,
           kind: 'answer',
           spans: spans(answer.segments, answer.worker),
           action: this.#editable ? {label: 'Copy', run: () => this.#copy(answer)} : null,
@@ -118,7 +133,8 @@ export class Review {
     return [...DECIDED, 'disputed'].includes(this.found.state);
   }
 
-  #side({task, state, agreement, final, answers, events}, decided) {
+  #side(found, decided) {
+    const {task, state, agreement, final, answers, events, excluded, wanted} = found;
     this.send = h(
       'button',
       {type: 'button', class: 'button primary wide', on: {click: () => this.#save()}},
@@ -146,7 +162,9 @@ export class Review {
         h('div', {class: 'row between'}, h('h1', {text: task.label}), badge(state)),
         h('p', {
           class: 'muted facts',
-          text: `${count(answers.length, 'answer')}, agreement ${percent(agreement)}. Final answer: ${decision}.`,
+          text:
+            `${count(answers.length, 'answer')} of ${wanted} wanted, ` +
+            `agreement ${percent(agreement)}. Final answer: ${decision}.`,
         }),
       ),
       h(
@@ -160,13 +178,13 @@ export class Review {
           h(
             'ul',
             {class: 'list answers'},
-            ...answers.map(({worker, segments, comment, submitted_at: at}) =>
+            ...answers.map((answer) =>
               h(
                 'li',
                 {},
-                h('strong', {text: worker}),
-                ` ${segments.length ? count(segments.length, 'segment') : 'not here'}, ${moment(at)}`,
-                comment ? h('p', {class: 'pre comment', text: comment}) : null,
+                h('strong', {text: answer.worker}),
+                ` ${said(answer)}, ${moment(answer.submitted_at)}`,
+                answer.comment ? h('p', {class: 'pre comment', text: answer.comment}) : null,
               ),
             ),
           ),
@@ -190,6 +208,7 @@ export class Review {
           ),
         ),
       ),
+      this.#more(found),
       this.#editable
         ? h('div', {class: 'row'}, this.send, this.reset)
         : h(
@@ -197,8 +216,9 @@ export class Review {
             {class: 'stack'},
             h('p', {
               class: 'muted',
-              text:
-                state === 'leased'
+              text: excluded
+                ? `Left out: ${excluded}.`
+                : state === 'leased'
                   ? 'Annotators are at it: it can be decided when they are done.'
                   : 'Open for annotators. Take it out of the queue to decide it yourself.',
             }),
@@ -213,6 +233,62 @@ export class Review {
           ),
     );
   }
+
+  /** Ways out for a task that should not be decided as it stands. */
+  #more({state, excluded}) {
+    const button = (text, run, kind = '') =>
+      h('button', {type: 'button', class: `button small ${kind}`, text, on: {click: run}});
+    if (excluded) return button('Include this video again', () => this.#include());
+    return h(
+      'div',
+      {class: 'row'},
+      [...DECIDED, 'disputed'].includes(state)
+        ? button('Ask again', () => this.#askAgain())
+        : null,
+      button('Exclude this video', () => this.#exclude(), 'danger'),
+    );
+  }
+
+  async #askAgain() {
+    const more = h('input', {
+      id: 'ask-more',
+      class: 'input days',
+      type: 'number',
+      min: 1,
+      max: 20,
+      value: 1,
+      required: true,
+    });
+    const yes = await ask(
+      'Ask the annotators again?',
+      'The task goes back to people who have not answered it, ' +
+        'and has no final answer until they have.',
+      'Ask again',
+      'Cancel',
+      [h('p', {class: 'field'}, h('label', {for: more.id, text: 'Answers more'}), more)],
+    );
+    if (yes) {
+      await this.#send('ask_again', {answers: Number(more.value)}, 'The annotators are asked again.');
+    }
+  }
+
+  async #exclude() {
+    const given = await askReason(
+      'Exclude this video?',
+      'None of its classes is asked for any more; ' +
+        'it becomes neither an example of the action nor of its absence.',
+      'Exclude',
+      [],
+      {value: '', needed: true},
+    );
+    if (given) {
+      const {reason} = given;
+      await this.#post(`/api/videos/${this.found.video_id}/exclude`, {reason}, 'Excluded.');
+    }
+  }
+
+  #include = () =>
+    this.#post(`/api/videos/${this.found.video_id}/include`, {}, 'Included: its tasks are open.');
 
   #copy({segments, worker}) {
     this.#editor.session.replace(segments, `Copied the answer of ${worker}`);
@@ -239,23 +315,43 @@ export class Review {
       this.world.notices.show(obstacle);
       return;
     }
-    await this.#send(
+    const sent = await this.#send(
       'adjudicate',
       {segments: marking.toAnswer(editor.marks, editor.clip)},
       'Saved.',
     );
+    if (sent && !decided) await this.#next();
+  }
+
+  /** After a dispute comes the next one. */
+  async #next() {
+    const {api, notices, go} = this.world;
+    const {total, videos} = await api
+      .get('/api/videos?state=disputed&limit=1')
+      .catch(() => ({total: 0}));
+    if (!total) {
+      notices.show('Decided. No other task is in dispute.', 'good');
+      return;
+    }
+    notices.show(`Decided. Here is the next of ${count(total, 'dispute')}.`, 'good');
+    go({view: 'task', task: videos[0].task_id});
   }
 
   #dispute = () => this.#send('dispute', {}, 'Taken out of the queue: decide it now.');
 
-  async #send(what, body, done) {
+  #send = (what, body, done) => this.#post(`/api/tasks/${this.id}/${what}`, body, done);
+
+  /** @returns {Promise<boolean>} whether it was done */
+  async #post(path, body, done) {
     try {
-      await this.world.api.post(`/api/tasks/${this.id}/${what}`, body);
+      await this.world.api.post(path, body);
       this.world.notices.show(done, 'good');
       this.world.refresh().catch(() => {});
       await this.load();
+      return true;
     } catch (error) {
       this.world.notices.show(`Not done: ${error.message}.`, 'bad');
+      return false;
     }
   }
 }

@@ -14,9 +14,11 @@ export class SegmentBars {
    *   part: 'start' | 'end' | 'all') => void} on.grip a press on a bar or an edge
    * @param {(id: number, edge: 'start' | 'end', boundary: number) => void} on.edit by a key
    * @param {() => void} on.done the key was let go
+   * @param {string} [label] of their class, where there are several
    */
-  constructor(lane, clip, on) {
+  constructor(lane, clip, on, label = '') {
     this.lane = lane;
+    this.label = label;
     this.clip = clip;
     this.on = on;
     this.known = new Map(); // id -> element: a drag and the focus need the same ones
@@ -75,11 +77,12 @@ export class SegmentBars {
       start: timecode(toSeconds(this.clip, segment.start)),
       end: timecode(toSeconds(this.clip, segment.end)),
     };
-    set(bar, 'aria-label', `Segment ${number}, ${times.start} to ${times.end}`);
+    const name = this.label ? `${this.label}, segment ${number}` : `segment ${number}`;
+    set(bar, 'aria-label', `${name.replace(/^s/, 'S')}, ${times.start} to ${times.end}`);
     say(bar.querySelector('.tl-number'), String(number));
     for (const edge of ['start', 'end']) {
       const slider = bar.querySelector(`.tl-edge.${edge}`);
-      set(slider, 'aria-label', `${edge === 'start' ? 'Start' : 'End'} of segment ${number}`);
+      set(slider, 'aria-label', `${edge === 'start' ? 'Start' : 'End'} of ${name}`);
       set(slider, 'aria-valuenow', segment[edge]);
       set(
         slider,

@@ -3,17 +3,24 @@
 import {h, icon, put, say} from './dom.js';
 import {timecode, toSeconds} from './frames.js';
 import {overlapping} from './segments.js';
+import {idOf, spread} from './sheet.js';
 
 export class SegmentList {
   /**
    * @param {import('./frames.js').Clip} clip
    * @param {object} on
-   * @param {(id: number, frame: number) => void} on.select and go to one of its frames
-   * @param {(id: number) => void} on.remove
+   * @param {(id: number, frame: number, lane: number) => void} on.select and go to one of its
+   *   frames
+   * @param {(id: number, lane: number) => void} on.remove
+   * @param {string[]} labels of the classes; named where there are several
    */
-  constructor(clip, on) {
+  constructor(clip, on, labels) {
     this.clip = clip;
     this.on = on;
+    this.labels = labels;
+    this.several = labels.length > 1;
+    const more = this.several ? ['Class', 'Start', 'End'] : ['Start', 'End', 'Length'];
+    const columns = ['No.', ...more, 'Delete'];
     this.count = h('span', {class: 'count'});
     this.body = h('tbody');
     this.empty = h('p', {class: 'hollow'});
@@ -29,14 +36,14 @@ export class SegmentList {
         h(
           'table',
           {class: 'segment-table'},
-          h('caption', {class: 'unseen', text: 'Segments: start, end and length'}),
+          h('caption', {class: 'unseen', text: `Segments: ${more.join(', ').toLowerCase()}`}),
           h(
             'thead',
             {},
             h(
               'tr',
               {},
-              ...['No.', 'Start', 'End', 'Length', 'Delete'].map((text) =>
+              ...columns.map((text) =>
                 h(
                   'th',
                   {scope: 'col', class: text === 'Delete' ? 'narrow' : ''},
@@ -52,65 +59,92 @@ export class SegmentList {
     );
   }
 
-  /** @param {import('./marks.js').Marks} marks @param {number | null} selected */
-  update(marks, selected) {
-    const {segments, absent, pending} = marks;
-    say(this.count, segments.length ? String(segments.length) : '');
-    this.empty.hidden = segments.length > 0;
-    this.body.parentElement.hidden = segments.length === 0;
-    say(
-      this.empty,
-      absent
-        ? 'You said that the action is not in this video.'
-        : pending !== null
-          ? `Started at ${timecode(pending / this.clip.fps)}. Mark the end with O.`
-          : 'None yet. Mark the start with I and the end with O, or draw on the timeline.',
-    );
+  /**
+   * @param {import('./sheet.js').Sheet} sheet
+   * @param {number} active the class of the selected segment
+   * @param {number | null} selected
+   */
+  update(sheet, active, selected) {
+    const all = spread(sheet);
+    say(this.count, all.length ? String(all.length) : '');
+    this.empty.hidden = all.length > 0;
+    this.body.parentElement.hidden = all.length === 0;
+    say(this.empty, this.#none(sheet, active));
     const focused = document.activeElement?.closest?.('.segment-table [data-key]')?.dataset.key;
-    const shared = overlapping(segments);
-    put(this.body, ...segments.map((segment, i) => this.#row(segment, i, selected, shared)));
+    const shared = sheet.map(({segments}) => overlapping(segments));
+    const chosen = selected === null ? '' : idOf(active, selected);
+    put(
+      this.body,
+      ...all.map((one) => this.#row(one, one.id === chosen, shared[one.lane].has(one.segment.id))),
+    );
     if (focused) this.body.querySelector(`[data-key="${focused}"]`)?.focus({preventScroll: true});
     this.body.querySelector('.selected')?.scrollIntoView({block: 'nearest'});
-    this.warning.hidden = shared.size === 0;
-    const numbers = segments.flatMap(({id}, i) => (shared.has(id) ? [i + 1] : []));
+    const overlaps = sheet.flatMap(({segments}, lane) => this.#overlap(segments, lane, shared));
+    this.warning.hidden = overlaps.length === 0;
     say(
       this.warning.lastChild,
-      numbers.length
-        ? `Segments ${numbers.join(', ')} overlap. Fine if the ` +
-            'action happens twice at once; else mend it.'
+      overlaps.length
+        ? `${overlaps.join('; ')} overlap. Fine if the action happens twice at once; else mend it.`
         : '',
     );
   }
 
-  #row({id, start, end}, i, selected, shared) {
+  /** What stands in place of the segments while there are none. */
+  #none(sheet, active) {
+    const {pending, absent} = sheet[active];
+    const of = this.several ? `${this.labels[active]}: ` : '';
+    const gone = this.several ? sheet.every((marks) => marks.absent) : absent;
+    if (gone) {
+      return this.several
+        ? 'You said that none of the actions is in this video.'
+        : 'You said that the action is not in this video.';
+    }
+    return pending !== null
+      ? `${of}Started at ${timecode(pending / this.clip.fps)}. Mark the end with O.`
+      : 'None yet. Mark the start with I and the end with O, or draw on the timeline.';
+  }
+
+  /** The segments of a class that overlap, in words; no or one text. */
+  #overlap(segments, lane, shared) {
+    const numbers = segments.flatMap(({id}, i) => (shared[lane].has(id) ? [i + 1] : []));
+    if (!numbers.length) return [];
+    const name = this.several ? `${this.labels[lane]}, segments` : 'Segments';
+    return [`${name} ${numbers.join(', ')}`];
+  }
+
+  #row({id: key, lane, number, segment: {id, start, end}}, selected, shared) {
+    const label = this.several ? `${this.labels[lane]}, segment ${number}` : `segment ${number}`;
     const [from, to] = [start, end].map((b) => toSeconds(this.clip, b));
-    const go = (key, text, frame, label) =>
+    const go = (part, text, frame, name) =>
       h('button', {
         type: 'button',
         class: 'link',
-        'data-key': `${key}${id}`,
+        'data-key': `${part}${key}`,
         text,
-        'aria-label': label,
-        on: {click: () => this.on.select(id, frame)},
+        'aria-label': `${text}: ${name}`,
+        on: {click: () => this.on.select(id, frame, lane)},
       });
     return h(
       'tr',
       {
-        class: `${id === selected ? 'selected' : ''} ${shared.has(id) ? 'shared' : ''}`,
-        'aria-selected': id === selected ? 'true' : null,
+        class: `${selected ? 'selected' : ''} ${shared ? 'shared' : ''}`,
+        'aria-selected': selected ? 'true' : null,
       },
-      h('th', {scope: 'row'}, go('n', String(i + 1), start, `Select segment ${i + 1}`)),
+      h('th', {scope: 'row'}, go('n', String(number), start, `select ${label}`)),
+      this.several ? this.#class(lane) : null,
       h(
         'td',
         {},
-        go('s', timecode(from), start, `Go to the start, ${timecode(from)}, frame ${start}`),
+        go('s', timecode(from), start, `go to the start, frame ${start}`),
       ),
       h(
         'td',
         {},
-        go('e', timecode(to), end - 1, `Go to the end, ${timecode(to)}, frame ${end - 1}`),
+        go('e', timecode(to), end - 1, `go to the end, frame ${end - 1}`),
       ),
-      h('td', {class: 'number', text: `${(to - from).toFixed(2)} s`}),
+      this.several
+        ? null
+        : h('td', {class: 'number', text: `${(to - from).toFixed(2)} s`}),
       h(
         'td',
         {class: 'narrow'},
@@ -119,14 +153,23 @@ export class SegmentList {
           {
             type: 'button',
             class: 'quiet',
-            'data-key': `d${id}`,
-            'aria-label': `Delete segment ${i + 1}`,
+            'data-key': `d${key}`,
+            'aria-label': `Delete ${label}`,
             title: 'Delete (Del deletes the selected one)',
-            on: {click: () => this.on.remove(id)},
+            on: {click: () => this.on.remove(id, lane)},
           },
           icon('remove'),
         ),
       ),
+    );
+  }
+
+  #class(lane) {
+    return h(
+      'td',
+      {class: `of-class class-${(lane % 8) + 1}`},
+      h('span', {class: 'swatch', 'aria-hidden': 'true', text: String(lane + 1)}),
+      h('span', {class: 'clip', text: this.labels[lane], title: this.labels[lane]}),
     );
   }
 }

@@ -69,6 +69,6 @@ export const badge = (state) => h('span', {class: `badge ${state}`, text: state}
 /** A bar from 0 to 1 beside its number. */
 export function meter(share, text) {
   const bar = h('span', {class: 'meter', 'aria-hidden': 'true'}, h('span'));
-  bar.firstChild.style.setProperty('width', `${100 * Math.min(1, Math.max(0, share ?? 0))}%`);
+  bar.firstChild.style.setProperty('width', `${100 * Math.min(1, Math.max(0, share || 0))}%`);
   return h('span', {class: 'metered'}, bar, h('span', {text}));
 }

@@ -1,18 +1,20 @@
 /**
- * One task on the screen: the editor, what is asked for, comment and submission; its draft goes to
- * the server as it changes, and so does its lease.
+ * A visit on the screen: the editor with a lane a class, what is asked for, comment and submission;
+ * its draft goes to the server as it changes, and so does its lease.
  */
 
-import {commandButton, h, keyHint, say, set} from './dom.js';
-import {decode, encode, newest, randomId} from './draft.js';
+import {commandButton, h, keyHint, put, say, set} from './dom.js';
+import {decode, encode, markedOf, newest, randomId} from './draft.js';
 import {Editor} from './editor.js';
 import {clipOf, frameAt} from './frames.js';
 import {instructions} from './instructions.js';
 import {LeaseKeeper} from './lease.js';
 import * as marking from './marks.js';
-import {ask} from './notice.js';
+import {ask, askReason} from './notice.js';
+import {SKIPPED, UNUSABLE} from './reasons.js';
 import {persist, untilOnline} from './retry.js';
 import {Saver} from './saver.js';
+import {firstMissing, obstacle} from './sheet.js';
 import * as shelf from './shelf.js';
 
 const AWAY = 'The server cannot be reached. Your answer is kept here and sent again';
@@ -29,7 +31,8 @@ export class TaskView {
    * @param {string} world.owner whose unsent drafts this browser may keep
    * @param {number} world.leaseSeconds
    * @param {(state: import('./saver.js').SaveState, text: string) => void} world.onSave
-   * @param {() => void} world.onDone answered or given back: what comes next?
+   * @param {(receipt: object | null, given?: object) => void} world.onDone answered or given back:
+   *   what comes next? given: the submission's id and the draft of what was submitted
    * @param {boolean} world.maySkip
    */
   constructor(task, world) {
@@ -49,14 +52,20 @@ export class TaskView {
       on: {input: () => this.#changed()},
     });
     this.comment.value = draft?.comment ?? '';
-    const hintFrame = task.hint ? frameAt(clip, task.hint[0]) : 0;
+    const {lanes} = task;
+    this.labels = lanes.map(({label}) => label);
+    this.hintFrames = lanes.map(({hint}) => (hint ? frameAt(clip, hint[0]) : 0));
+    const marks = lanes.map(({id}) => {
+      const marked = markedOf(draft, id);
+      return marked ? marking.fromBoundaries(marked.segments, clip.count, marked) : marking.EMPTY;
+    });
     this.editor = new Editor(
       {
         video: task.video,
-        hint: task.hint,
-        suggestions: task.suggestions,
-        marks: draft ? marking.fromBoundaries(draft.segments, clip.count, draft) : marking.EMPTY,
-        frame: draft?.frame ?? hintFrame,
+        classes: lanes.map((lane, i) => ({...lane, marks: marks[i]})),
+        active: draft?.active,
+        most: task.max_segments,
+        frame: draft?.frame ?? this.hintFrames[0],
       },
       world.notices,
       {submit: () => this.submit(), comment: () => this.comment.focus()},
@@ -70,10 +79,12 @@ export class TaskView {
     this.lease = new LeaseKeeper(task, world.api, world.leaseSeconds, (text) =>
       this.#leaseLost(text),
     );
-    this.#build(task, world, hintFrame);
+    this.#build(world);
     this.last = this.#encode();
     if (saved && saved !== task.draft) this.saver.change(this.last); // what did not get out before
-    if (draft?.segments.length || draft?.comment) world.notices.show('Your draft is back.');
+    if (marks.some(({segments}) => segments.length) || draft?.comment) {
+      world.notices.show('Your draft is back.');
+    }
     this.#off = new AbortController();
     addEventListener('pagehide', () => this.#leave(), {signal: this.#off.signal});
     addEventListener('online', () => this.saver.flush().catch(() => {}), {
@@ -92,7 +103,7 @@ export class TaskView {
 
   #off;
 
-  #build(task, world, hintFrame) {
+  #build(world) {
     const run = (id) => this.editor.run(id);
     this.missing = h('p', {class: 'missing', id: 'missing'});
     this.send = commandButton('submit', run, {
@@ -108,18 +119,19 @@ export class TaskView {
       hidden: true,
       on: {click: () => this.abort?.()},
     });
-    this.skip = h('button', {
-      type: 'button',
-      class: 'button',
-      text: 'Skip',
-      hidden: !world.maySkip,
-      title: 'Give this video back unanswered',
-      on: {click: () => this.#skip()},
-    });
+    const other = (text, title, click) =>
+      h('button', {type: 'button', class: 'button small', text, title, on: {click}});
+    this.skip = h(
+      'div',
+      {class: 'row', hidden: !world.maySkip},
+      other('Later', 'Put this video off: it comes back after the others', () => this.#later()),
+      other('Skip', 'Give this video back unanswered', () => this.#skip()),
+      other('This video is unusable', 'Nobody can judge it', () => this.#unusable()),
+    );
     const side = h(
       'aside',
       {class: 'side', 'aria-label': 'Task'},
-      instructions(task, () => this.editor.go(hintFrame)),
+      (this.asked = h('div', {class: 'asked-place'})),
       this.editor.list.element,
       h(
         'div',
@@ -136,27 +148,58 @@ export class TaskView {
           this.comment,
         ),
         this.missing,
-        h('div', {class: 'row'}, this.send, this.skip, this.stopButton),
+        h('div', {class: 'row'}, this.send, this.stopButton),
+        this.skip,
       ),
     );
     this.element = h('div', {class: 'work'}, this.editor.stage, side, this.editor.panel);
+    this.#drawAsked();
+  }
+
+  /** What is said of the active class. */
+  #drawAsked() {
+    const {active} = this.editor.session;
+    if (this.told === active) return;
+    this.told = active;
+    const {lanes} = this.task;
+    put(
+      this.asked,
+      instructions(lanes[active], () => this.editor.go(this.hintFrames[active]), {
+        index: active,
+        count: lanes.length,
+      }),
+    );
   }
 
   /** Sends the answer, again and again while the server is away. */
   async submit() {
     if (this.abort || this.#closed) return;
     const {editor, task, world} = this;
-    const missing = marking.obstacle(editor.marks);
+    const {sheet} = editor.session;
+    const missing = obstacle(sheet, this.labels);
     if (missing) {
       world.notices.show(missing);
+      editor.session.activate(firstMissing(sheet));
       this.#drawSubmit();
       return;
     }
+    await this.#deliver(
+      task.lanes.map((_, i) => marking.toAnswer(sheet[i], editor.clip)),
+      this.comment.value,
+    );
+  }
+
+  /** @param {[number, number][][]} lanes the segments of each class @param {string} unusable why */
+  async #deliver([first, ...rest], comment, unusable = '') {
+    const {task, world} = this;
     const answer = {
       submission_id: this.submissionId,
-      comment: this.comment.value,
-      segments: marking.toAnswer(editor.marks, editor.clip),
+      comment,
+      segments: first,
+      others: rest.map((segments, i) => ({task_id: task.lanes[i + 1].id, segments})),
+      unusable,
     };
+    const given = {submissionId: this.submissionId, task: task.id, body: this.#encode()};
     this.#lock(true);
     const stopped = new Promise((_, reject) => {
       this.abort = () => reject(Object.assign(new Error('stopped'), {stopped: true}));
@@ -180,7 +223,7 @@ export class TaskView {
         wait,
       );
       this.#finish();
-      world.onDone(receipt);
+      world.onDone(receipt, given);
     } catch (error) {
       this.abort = null;
       this.#lock(false);
@@ -204,33 +247,67 @@ export class TaskView {
   }
 
   async #skip() {
-    if (
-      !(await ask(
-        'Skip this video?',
-        'It goes back unanswered, and you will not get it again. ' +
-          'What you marked here is dropped.',
-        'Skip it',
-      ))
-    )
-      return;
+    const why = await askReason(
+      'Skip this video?',
+      'It goes back unanswered, and you will not get it again. ' +
+        'What you marked here is dropped; what you write here is kept.',
+      'Skip it',
+      SKIPPED,
+      {value: this.comment.value, needed: false},
+    );
+    if (why) await this.#giveBack('skip', why, 'skipped');
+  }
+
+  /** Somebody who is at a video that nobody can judge says so, which is an answer. */
+  async #unusable() {
+    const why = await askReason(
+      'Is this video unusable?',
+      'Say so if nobody could judge it. Where most people do, it is left out: it counts neither ' +
+        'as showing the action nor as not showing it. What you marked here is dropped.',
+      'It is unusable',
+      UNUSABLE,
+      {value: this.comment.value, needed: false},
+    );
+    if (why && !this.abort && !this.#closed) {
+      await this.#deliver(
+        this.task.lanes.map(() => []),
+        why.comment,
+        why.reason,
+      );
+    }
+  }
+
+  async #later() {
+    await this.saver.flush().catch(() => {});
+    await this.#giveBack('later', {}, 'put off');
+  }
+
+  async #giveBack(how, body, done) {
+    this.#lock(true);
+    this.stopButton.hidden = true;
+    say(this.missing, 'Giving the video back\u2026');
     try {
-      await this.world.api.post(`/api/tasks/${this.task.id}/release`);
+      await this.world.api.post(`/api/tasks/${this.task.id}/${how}`, body);
     } catch (error) {
       if (error.status !== 409) {
-        this.world.notices.show(`Not skipped: ${error.message}.`, 'bad');
+        this.#lock(false);
+        this.world.notices.show(`Not ${done}: ${error.message}.`, 'bad');
         return;
       }
     }
     this.#finish();
-    this.world.onDone(null);
+    this.world.onDone(null, how === 'later' ? {putOff: this.task.id} : undefined);
   }
 
   #encode() {
-    const {marks, frame} = this.editor;
+    const {frame, session} = this.editor;
+    const lanes = this.task.lanes.map(({id}, i) => {
+      const {segments, pending, absent} = session.sheet[i];
+      return [id, {segments: segments.map(({start, end}) => [start, end]), pending, absent}];
+    });
     return encode({
-      segments: marks.segments.map(({start, end}) => [start, end]),
-      pending: marks.pending,
-      absent: marks.absent,
+      lanes: Object.fromEntries(lanes),
+      active: session.active,
       comment: this.comment.value,
       frame,
       submissionId: this.submissionId,
@@ -247,6 +324,7 @@ export class TaskView {
       shelf.write(this.shelf, {revision: this.saver.change(body), body});
     }
     this.#drawSubmit();
+    this.#drawAsked();
   }
 
   async #send(saved) {
@@ -305,7 +383,6 @@ export class TaskView {
   #lock(locked) {
     this.editor.lock(locked);
     this.comment.readOnly = locked;
-    this.skip.disabled = locked;
     this.stopButton.hidden = !locked;
     this.skip.hidden = locked || !this.world.maySkip;
     this.#drawSubmit();
@@ -313,8 +390,8 @@ export class TaskView {
   }
 
   #drawSubmit() {
-    const {marks, locked} = this.editor.session;
-    const missing = marking.obstacle(marks);
+    const {sheet, locked} = this.editor.session;
+    const missing = obstacle(sheet, this.labels);
     set(this.send, 'aria-disabled', missing || locked ? 'true' : null);
     if (!locked) say(this.missing, missing);
   }

@@ -2,7 +2,8 @@
  * The timeline: ruler, lanes of segments, playhead, and an overview to scroll with.
  *
  * It keeps only its view (what part it shows); everything else comes in by `update`, and what the
- * user does goes out by `on`. The edit lane's selected segment has two sliders, its edges.
+ * user does goes out by `on`. There is an edit lane a class; the selected segment, which is of the
+ * active class, has two sliders, its edges.
  *
  * @typedef {{id: string, name: string, kind: 'answer' | 'suggestion' | 'final',
  *   spans: {start: number, end: number, title: string, score?: number}[],
@@ -11,54 +12,69 @@
 
 import {h, put} from './dom.js';
 import {drag} from './drag.js';
-import {SegmentBars} from './segment_bars.js';
+import {EditLane} from './edit_lane.js';
+import {EMPTY} from './marks.js';
+import {spread} from './sheet.js';
 import * as views from './view.js';
 
 const WHEEL = 1.0015; // zoom a unit of the wheel
+const BORDER = 20; // pixels inside the ends, from which on a drag scrolls
+const FULL = 30; // pixels further out, where it is fastest
+const FASTEST = 1.5; // widths of the view a second
 
 export class Timeline {
   /**
    * @param {import('./frames.js').Clip} clip
    * @param {object} on
    * @param {(frame: number) => void} on.seek
-   * @param {(id: number | null) => void} on.select
-   * @param {(id: number, part: 'start' | 'end' | 'all', boundary: number) => void} on.edit during a
-   *   drag, or by the keys of an edge; `all` moves the segment to start there
+   * @param {(id: number | null, lane: number) => void} on.select
+   * @param {(id: number, part: 'start' | 'end' | 'all', boundary: number, lane: number) => void}
+   *   on.edit during a drag, or by the keys of an edge; `all` moves the segment to start there
    * @param {() => void} on.done the drag, or the key, is over
-   * @param {(start: number, end: number) => void} on.draw a new segment was drawn
+   * @param {(start: number, end: number, lane: number) => void} on.draw a new segment was drawn
    * @param {(lane: string, index: number) => void} on.take a suggestion was clicked
-   * @param {string} [editName] what the edit lane is called
+   * @param {(lane: number) => void} [on.choose] the name of a class was clicked
+   * @param {(lane: number) => void} [on.absent] "not here" of a class was clicked
+   * @param {string[]} [names] what the edit lanes are called
    */
-  constructor(clip, on, editName = 'Your answer') {
+  constructor(clip, on, names = ['Your answer']) {
     this.clip = clip;
     this.on = on;
     this.view = views.whole(clip.count);
     this.lanes = [];
-    this.data = {segments: [], selected: null, pending: null, hint: null, frame: 0};
-    this.#build(editName);
+    const sheet = names.map(() => EMPTY);
+    this.data = {sheet, active: 0, selected: null, hint: null, frame: 0};
+    this.#build(names);
     this.observer = new ResizeObserver(() => this.#draw());
     this.observer.observe(this.area);
   }
 
-  #build(editName) {
+  #build(names) {
     this.ruler = h('div', {class: 'tl-ruler', on: {pointerdown: (e) => this.#scrub(e)}});
     this.strip = h('div', {
       class: 'tl-lane tl-film',
       'aria-hidden': 'true',
       on: {pointerdown: (e) => this.#scrub(e)},
     });
-    this.edit = h('div', {
-      class: 'tl-lane tl-edit',
-      role: 'group',
-      'aria-label': editName,
-      on: {pointerdown: (e) => this.#empty(e)},
-    });
-    this.bars = new SegmentBars(this.edit, this.clip, {
-      edit: this.on.edit,
-      done: this.on.done,
-      grip: (event, segment, part) => this.#grip(event, segment, part),
-    });
-    this.ghost = h('div', {class: 'tl-ghost', hidden: true});
+    this.edits = names.map(
+      (name, index) =>
+        new EditLane(
+          this.clip,
+          {name, index, several: names.length > 1},
+          {
+            at: (event) => this.#at(event),
+            scroll: (...held) => this.#creep(...held),
+            place: (...place) => this.#place(...place),
+            seek: this.on.seek,
+            select: (id) => this.on.select(id, index),
+            edit: (id, part, boundary) => this.on.edit(id, part, boundary, index),
+            done: this.on.done,
+            draw: (start, end) => this.on.draw(start, end, index),
+            choose: () => this.on.choose(index),
+            absent: () => this.on.absent(index),
+          },
+        ),
+    );
     this.others = h('div', {class: 'tl-others'});
     this.hint = h('div', {class: 'tl-hint', hidden: true});
     this.playhead = h('div', {class: 'tl-playhead', 'aria-hidden': 'true'});
@@ -68,12 +84,11 @@ export class Timeline {
       this.hint,
       this.ruler,
       this.strip,
-      this.edit,
+      ...this.edits.map(({element}) => element),
       this.others,
       this.playhead,
     );
     this.names = h('div', {class: 'tl-names'});
-    this.editName = h('div', {class: 'tl-name tl-edit', text: editName});
     this.window = h('div', {class: 'tl-window'});
     this.overview = h(
       'div',
@@ -98,7 +113,7 @@ export class Timeline {
       this.names,
       h('div', {class: 'tl-name tl-ruler'}),
       h('div', {class: 'tl-name tl-film'}),
-      this.editName,
+      ...this.edits.map(({name}) => name),
       ...lanes.map((lane) =>
         h(
           'div',
@@ -169,52 +184,19 @@ export class Timeline {
   #scrub(down) {
     const seek = (event) => this.on.seek(Math.floor(this.#at(event)));
     if (down.button === 0) seek(down);
-    drag(down, {move: seek});
+    drag(down, {move: seek, scroll: (...held) => this.#creep(...held)});
   }
 
-  /** On the free part of the edit lane a click seeks, a drag draws a segment. */
-  #empty(down) {
-    if (down.target !== this.edit) return;
-    const from = this.#at(down);
-    const span = (event) => {
-      const ends = [from, this.#at(event)].sort((a, b) => a - b);
-      return [Math.floor(ends[0]), Math.max(Math.floor(ends[0]) + 1, Math.ceil(ends[1]))];
-    };
-    drag(down, {
-      move: (event) => {
-        const [start, end] = span(event);
-        this.#place(this.ghost, start, end);
-        this.ghost.hidden = false;
-        this.on.seek(Math.floor(this.#at(event)));
-      },
-      end: (moved, event) => {
-        this.ghost.hidden = true;
-        if (moved) this.on.draw(...span(event));
-        else {
-          this.on.select(null);
-          this.on.seek(Math.floor(from));
-        }
-      },
-      cancel: () => {
-        this.ghost.hidden = true;
-      },
-    });
-  }
-
-  /** Drags a segment or one of its edges. */
-  #grip(down, segment, part) {
-    down.stopPropagation();
-    if (down.button === 0) this.on.select(segment.id);
-    const from = this.#at(down);
-    const origin = part === 'end' ? segment.end : segment.start;
-    drag(down, {
-      move: (event) => this.on.edit(segment.id, part, Math.round(origin + this.#at(event) - from)),
-      end: (moved) => {
-        if (moved) this.on.done();
-        else if (part === 'all') this.on.seek(Math.floor(from));
-      },
-      cancel: () => this.on.done(),
-    });
+  /** A pointer held at the border scrolls, the faster the further out. @returns {boolean} it did */
+  #creep({clientX}, milliseconds) {
+    const {left, right} = this.area.getBoundingClientRect();
+    const out = Math.min(0, clientX - left - BORDER) + Math.max(0, clientX - right + BORDER);
+    const speed = FASTEST * Math.max(-1, Math.min(out / FULL, 1));
+    const by = ((speed * milliseconds) / 1000) * (this.view.to - this.view.from);
+    const view = views.pan(this.view, by);
+    if (view.from === this.view.from) return false;
+    this.show(view);
+    return true;
   }
 
   #wheel(event) {
@@ -242,7 +224,7 @@ export class Timeline {
   #draw() {
     const {width} = this.area.getBoundingClientRect();
     if (!width) return;
-    const {segments, selected, pending, hint} = this.data;
+    const {sheet, active, selected, hint} = this.data;
     put(
       this.ruler,
       ...views.ticks(this.view, this.clip.fps, width).map(({at, label}) => {
@@ -255,9 +237,9 @@ export class Timeline {
         return tick;
       }),
     );
-    this.bars.draw(segments, selected, (...place) => this.#place(...place));
-    this.edit.append(this.ghost);
-    this.edit.classList.toggle('pending', pending !== null);
+    this.edits.forEach((edit, i) =>
+      edit.draw(sheet[i], i === active ? selected : null, i === active),
+    );
     this.hint.hidden = !hint;
     if (hint) this.#place(this.hint, hint[0], hint[1]);
     this.lanes.forEach((lane, i) =>
@@ -267,8 +249,14 @@ export class Timeline {
     put(
       this.overview,
       this.window,
-      ...segments.map((segment) => {
-        const bar = h('div', {class: `tl-bar${segment.id === selected ? ' selected' : ''}`});
+      ...spread(sheet).map(({lane, segment}) => {
+        const picked = lane === active && segment.id === selected;
+        const kind = sheet.length > 1 ? `class-${(lane % 8) + 1}` : '';
+        const bar = h('div', {class: `tl-bar ${kind} ${picked ? 'selected' : ''}`});
+        if (sheet.length > 1) {
+          bar.style.setProperty('top', `${(100 * lane) / sheet.length}%`);
+          bar.style.setProperty('height', `${100 / sheet.length}%`);
+        }
         this.#place(bar, segment.start, segment.end, views.whole(this.clip.count));
         return bar;
       }),
@@ -301,13 +289,8 @@ export class Timeline {
     const at = 100 * views.share(this.view, this.data.frame + 0.5);
     this.playhead.style.setProperty('left', `${at}%`);
     this.playhead.hidden = at < 0 || at > 100;
-    const {pending, frame} = this.data;
-    let mark = this.edit.querySelector('.tl-pending');
-    if (pending === null) mark?.remove();
-    else {
-      if (!mark) this.edit.append((mark = h('div', {class: 'tl-pending', 'aria-hidden': 'true'})));
-      this.#place(mark, Math.min(pending, frame), Math.max(pending, frame) + 1);
-    }
+    const {sheet, frame} = this.data;
+    this.edits.forEach((edit, i) => edit.drawPending(sheet[i].pending, frame));
   }
 
   #place(element, start, end, view = this.view) {

@@ -2,29 +2,40 @@
 
 import {commandButton, h, keyHint, say, set, setIcon} from './dom.js';
 import {timecode} from './frames.js';
+import {ariaOf} from './keys.js';
 import {RATES} from './player.js';
+import {prefer, preferences} from './preferences.js';
 
 export class Transport {
   /**
    * @param {import('./frames.js').Clip} clip
-   * @param {(id: string) => void} run runs a command
-   * @param {(rate: number) => void} onRate
+   * @param {boolean} sound whether there is any
+   * @param {object} on
+   * @param {(id: string) => void} on.run runs a command
+   * @param {(rate: number) => void} on.rate
+   * @param {(typed: string) => boolean} on.time somebody typed where to go; whether it is a time
    */
-  constructor(clip, run, onRate) {
+  constructor(clip, sound, {run, rate: onRate, time: onTime}) {
     this.clip = clip;
+    const {step: large} = preferences();
     this.many = h(
       'select',
       {
         class: 'select',
         'aria-label': 'Frames of a large step',
         title: 'Frames of a large step',
-        on: {change: () => this.#nameSteps()},
+        on: {
+          change: () => {
+            prefer({step: this.large});
+            this.#nameSteps();
+          },
+        },
       },
-      ...[...new Set([5, 10, 30, Math.max(2, Math.round(clip.fps))])]
+      ...[...new Set([5, 10, 30, Math.max(2, Math.round(clip.fps)), large])]
         .sort((a, b) => a - b)
         .map((n) => h('option', {value: n, text: `step ${n}`})),
     );
-    this.many.value = '10';
+    this.many.value = String(large);
     const step = (id, label) => commandButton(id, run, {label, kind: 'step'});
     this.steps = {
       backMany: step('backMany', ''),
@@ -48,12 +59,36 @@ export class Transport {
     );
     this.loop = commandButton('loop', run, {label: 'Loop', drawing: 'loop'});
     this.sound = commandButton('mute', run, {name: 'Sound', drawing: 'sound', hint: false});
-    this.time = h('span', {class: 'time'});
-    this.frame = h('span', {class: 'frame'});
+    this.time = h('span');
+    this.frame = h('span', {class: 'frame', 'aria-hidden': 'true'});
+    this.goTo = h('input', {
+      class: 'input',
+      autocomplete: 'off',
+      'aria-label': 'Go to a time: seconds, m:ss or h:mm:ss',
+      title: 'Type a time to go there: seconds, m:ss or h:mm:ss (G)',
+      'aria-keyshortcuts': ariaOf('goTo'),
+      on: {
+        focus: () => {
+          this.goTo.value = this.time.textContent;
+          this.goTo.select();
+        },
+        blur: () => set(this.goTo, 'aria-invalid', null),
+      },
+    });
+    const search = (event) => {
+      event.preventDefault();
+      if (!onTime(this.goTo.value)) set(this.goTo, 'aria-invalid', 'true');
+    };
     this.element = h(
       'div',
       {class: 'transport', role: 'toolbar', 'aria-label': 'Video controls'},
-      h('div', {class: 'readout', 'aria-hidden': 'true'}, this.time, this.frame),
+      h(
+        'form',
+        {class: 'readout', on: {submit: search}},
+        h('span', {class: 'time', 'aria-hidden': 'true'}, this.time, keyHint('goTo')),
+        this.frame,
+        this.goTo,
+      ),
       h(
         'div',
         {class: 'group'},
@@ -69,7 +104,7 @@ export class Transport {
         {class: 'group'},
         h('span', {class: 'speed'}, keyHint('slower'), this.rate, keyHint('faster')),
         this.loop,
-        this.sound,
+        sound ? this.sound : null,
       ),
     );
     this.#nameSteps();
@@ -104,10 +139,10 @@ export class Transport {
     ]) {
       const button = this.steps[id];
       say(button.querySelector('.amount'), sign + this.large);
-      set(button, 'aria-label', `${this.large} frames ${way}`);
+      set(button, 'aria-label', `${sign}${this.large}: ${this.large} frames ${way}`);
       set(button, 'title', `${this.large} frames ${way}`);
     }
-    set(this.steps.back, 'aria-label', 'One frame back');
-    set(this.steps.forward, 'aria-label', 'One frame on');
+    set(this.steps.back, 'aria-label', '\u22121: one frame back');
+    set(this.steps.forward, 'aria-label', '+1: one frame on');
   }
 }

@@ -2,11 +2,12 @@
 
 import {h, say} from './dom.js';
 import {count, percent} from './format.js';
+import {offer} from './people.js';
 import {Table, badge} from './table.js';
 
 const PAGE = 50;
 const QUIET = 250; // milliseconds after the last key
-const STATES = ['open', 'leased', 'disputed', 'agreed', 'adjudicated'];
+const STATES = ['open', 'leased', 'disputed', 'agreed', 'adjudicated', 'excluded'];
 
 export class Videos {
   #offset = 0;
@@ -27,6 +28,7 @@ export class Videos {
       );
     this.state = choice('by-state', 'all states', STATES);
     this.label = choice('by-label', 'all classes', classes);
+    this.worker = choice('by-worker', 'everybody', []);
     let timer = 0;
     this.query = h('input', {
       id: 'by-name',
@@ -76,6 +78,8 @@ export class Videos {
           this.state,
           h('label', {for: 'by-label', text: 'Class'}),
           this.label,
+          h('label', {for: 'by-worker', text: 'Answered by'}),
+          this.worker,
           h('label', {for: 'by-name', text: 'Video'}),
           this.query,
           h('span', {class: 'spread'}),
@@ -86,6 +90,11 @@ export class Videos {
         h('div', {class: 'scroll wide'}, this.table.element),
       ),
     );
+  }
+
+  /** @param {object} data GET /api/campaign */
+  update({workers}) {
+    offer(this.worker, workers);
   }
 
   /** The page is shown; its address may ask for a state. */
@@ -111,6 +120,7 @@ export class Videos {
       state: this.state.value,
       label: this.label.value,
       query: this.query.value,
+      worker: this.worker.value || 0,
       offset: this.#offset,
       limit: PAGE,
     });

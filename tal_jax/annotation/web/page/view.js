@@ -5,7 +5,7 @@
  *   0 <= from < to <= count
  */
 
-import {clamp, shortTime} from './frames.js';
+import {clamp, clock} from './frames.js';
 
 const FEWEST = 20; // frames on the screen at the closest zoom
 
@@ -59,7 +59,7 @@ export function ticks(view, fps, width, apart = 80) {
   const found = [];
   for (let i = Math.ceil(view.from / fps / minor); i * minor * fps <= view.to; i++) {
     const at = i * minor;
-    const label = i % 5 ? '' : step < 0.1 ? at.toFixed(2) : shortTime(at, step < 1);
+    const label = i % 5 ? '' : clock(at, step < 0.1 ? 2 : step < 1 ? 1 : 0);
     found.push({at: at * fps, label});
   }
   return found;

@@ -1,7 +1,7 @@
 /** Who annotates: a table of all, invitations, and the end of a link. */
 
 import {h, put} from './dom.js';
-import {fixed, span} from './format.js';
+import {count, fixed, span} from './format.js';
 import {ask} from './notice.js';
 import {Table, badge} from './table.js';
 
@@ -16,13 +16,14 @@ export class Workers {
       {name: 'Role'},
       {name: 'State'},
       {name: 'Answers', number: true},
-      {name: 'Compared', number: true, title: 'Answers to tasks that somebody else answered, too'},
-      {name: 'F1', number: true, title: 'Mean agreement with the others'},
-      {name: 'tIoU', number: true, title: 'Mean temporal overlap with the others'},
+      {name: 'Compared', number: true, title: 'Answers that could be compared with a final answer'},
+      {name: 'F1', number: true, title: 'Mean agreement with the final answers'},
+      {name: 'tIoU', number: true, title: 'Mean temporal overlap with the final answers'},
       {name: 'Gold', number: true, title: 'Tasks with a known answer that were passed on to them'},
       {name: 'Gold F1', number: true, title: 'Mean agreement with the known answers'},
       {name: 'Median time', number: true, title: 'From getting a task to the answer'},
       {name: 'Work', hidden: true},
+      {name: 'Answers left out', hidden: true},
       {name: 'Link', hidden: true},
     ]);
     this.result = h('div', {class: 'invited', role: 'status'});
@@ -89,7 +90,7 @@ export class Workers {
       workers.map((w) => [
         w.name,
         w.role,
-        badge(w.state),
+        badge(w.left_out ? 'left out' : w.state),
         String(w.answers),
         String(w.compared),
         fixed(w.f1),
@@ -97,16 +98,26 @@ export class Workers {
         String(w.gold_done),
         fixed(w.gold_f1),
         span(w.seconds_median),
-        w.state === 'stopped'
+        w.state === 'stopped' || w.left_out
           ? h('button', {
               type: 'button',
               class: 'button small',
               'data-key': `reinstate${w.id}`,
               text: 'Reinstate',
-              'aria-label': `Let ${w.name} work again`,
+              'aria-label': `Reinstate ${w.name}`,
               on: {click: () => this.#reinstate(w)},
             })
           : '',
+        w.left_out || w.role === 'operator'
+          ? ''
+          : h('button', {
+              type: 'button',
+              class: 'button small danger',
+              'data-key': `leave-out${w.id}`,
+              text: 'Leave out',
+              'aria-label': `Leave out the answers of ${w.name}`,
+              on: {click: () => this.#leaveOut(w)},
+            }),
         w.state === 'revoked'
           ? ''
           : h('button', {
@@ -178,7 +189,7 @@ export class Workers {
     if (
       !(await ask(
         `Let ${name} work again?`,
-        'Their answers so far stay, but stop them no longer; those to come are judged as ever.',
+        'Their answers count again and stop them no longer; those to come are judged as ever.',
         'Reinstate',
       ))
     )
@@ -189,6 +200,31 @@ export class Workers {
       await this.world.refresh();
     } catch (error) {
       this.world.notices.show(`Not reinstated: ${error.message}.`, 'bad');
+    }
+  }
+
+  async #leaveOut({id, name, answers}) {
+    if (
+      !(await ask(
+        `Leave out the answers of ${name}?`,
+        `Their link ends, and none of their ${count(answers, 'answer')} counts any more. ` +
+          'What was decided is merged anew from the answers of the others, or asked again where ' +
+          'these do not agree. What an operator decided stays.',
+        'Leave out',
+      ))
+    )
+      return;
+    try {
+      const {merged, asked} = await this.world.api.post(`/api/workers/${id}/leave_out`);
+      const done = [
+        merged ? `${count(merged, 'decision')} merged anew` : '',
+        asked ? `${count(asked, 'decided task')} asked again` : '',
+      ].filter(Boolean);
+      const more = done.length ? `: ${done.join(', ')}` : '';
+      this.world.notices.show(`The answers of ${name} do not count${more}.`, 'good');
+      await this.world.refresh();
+    } catch (error) {
+      this.world.notices.show(`Not left out: ${error.message}.`, 'bad');
     }
   }
 
