@@ -176,7 +176,7 @@ def test_gradient_of_the_whole_loss(context):
   for path, leaf in jax.tree_util.tree_leaves_with_path(expected):
     found = functools.reduce(lambda node, part: node[part.key], path, grad)
     scale = max(np.abs(leaf).max(), 1e-4)
-    np.testing.assert_allclose(found, leaf, rtol=0, atol=1e-5 * scale, err_msg=str(path))
+    np.testing.assert_allclose(found, leaf, rtol=0, atol=2e-5 * scale, err_msg=str(path))
   # A second batch: the number of positive points is a moving average.
   (value, normaliser), _ = step(params, jax.random.key(0), batch, jnp.asarray(100.0))
   np.testing.assert_allclose(normaliser, 90 + 0.1 * count, rtol=1e-6)
