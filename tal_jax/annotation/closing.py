@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tal_jax.annotation import rows, states
+from tal_jax.annotation.errors import IllegalTransition
 
 
 def close(db: sqlite3.Connection, task_id: int, now: float) -> None:
@@ -34,6 +35,8 @@ def reopen(db: sqlite3.Connection, task_id: int, *, wanted: int, now: float,
 
   Raises IllegalTransition if it is with the annotators.
   """
+  if states.state(db, "tasks", task_id) in ("open", "leased", "submitted"):
+    raise IllegalTransition(f"task {task_id} is with the annotators already")
   states.move(db, "tasks", task_id, "open", now=now, worker_id=worker_id, wanted=wanted,
               replaced=drop_final(db, task_id), **detail)
   db.execute("UPDATE tasks SET wanted = ? WHERE id = ?", (wanted, task_id))
@@ -42,6 +45,31 @@ def reopen(db: sqlite3.Connection, task_id: int, *, wanted: int, now: float,
   video_id = db.execute("SELECT video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()[0]
   if states.state(db, "videos", video_id) == "labelled":
     states.move(db, "videos", video_id, "asked", now=now)
+
+
+def leave_out(db: sqlite3.Connection, video_id: int, reason: str, *, source: str, now: float,
+              operator_id: int | None = None) -> list[int]:
+  """Excludes a video that is not, with its tasks; whoever is at it loses it.
+
+  Part of the caller's transaction, which scores the answers to these tasks anew.
+
+  Returns:
+    The tasks. Raises NotFound.
+  """
+  states.move(db, "videos", video_id, "excluded", now=now, worker_id=operator_id, reason=reason,
+              source=source)
+  db.execute("INSERT INTO excluded VALUES (?, ?, ?, ?, ?)",
+             (video_id, reason, source, operator_id, now))
+  for lease in db.execute("SELECT l.id, l.task_id FROM leases l JOIN tasks t ON t.id = l.task_id "
+                          "WHERE t.video_id = ? AND l.state = 'held'", (video_id,)).fetchall():
+    states.move(db, "leases", lease["id"], "expired", now=now, task=lease["task_id"])
+  tasks = [row["id"] for row in db.execute(
+      "SELECT id FROM tasks WHERE video_id = ? AND NOT is_gold ORDER BY id", (video_id,))]
+  for task_id in tasks:
+    states.move(db, "tasks", task_id, "excluded", now=now, worker_id=operator_id, reason=reason,
+                replaced=drop_final(db, task_id))
+    close(db, task_id, now)
+  return tasks
 
 
 def drop_final(db: sqlite3.Connection, task_id: int) -> list[tuple[float, float, str]]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tal_jax.annotation import closing, exclusions, people, quality, rows, standing, states
+from tal_jax.annotation import closing, people, quality, rows, standing, states
 from tal_jax.annotation.campaign import Campaign, Policy
 from tal_jax.annotation.consensus import Consensus, consensus
 from tal_jax.annotation.counting import Given, counting
@@ -47,7 +47,7 @@ def settle(db: sqlite3.Connection, task_id: int, policy: Policy, now: float) -> 
   answers = counting(db, task_id)
   reasons = [answer.unusable for answer in answers if answer.unusable]
   if 2 * len(reasons) > wanted:
-    exclusions.leave_out(db, video_id, _most_common(reasons), source="annotators", now=now)
+    exclude(db, video_id, _most_common(reasons), policy, now, source="annotators")
     return
   held = db.execute("SELECT COUNT(*) FROM leases WHERE task_id = ? AND state = 'held'",
                     (task_id,)).fetchone()[0]
@@ -55,6 +55,20 @@ def settle(db: sqlite3.Connection, task_id: int, policy: Policy, now: float) -> 
     _move_to(db, task_id, state, "open" if wanted > len(answers) + held else "leased", now)
   else:
     _decide(db, task_id, state, answers, policy, now)
+
+
+def exclude(db: sqlite3.Connection, video_id: int, reason: str, policy: Policy, now: float, *,
+            source: str, operator_id: int | None = None) -> bool:
+  """Leaves the video out (`closing.leave_out`); part of the caller's transaction.
+
+  Returns:
+    Whether it was not before.
+  """
+  if states.state(db, "videos", video_id) == "excluded":
+    return False
+  judge(db, closing.leave_out(db, video_id, reason, source=source, now=now,
+                              operator_id=operator_id), policy, now)
+  return True
 
 
 def merge(answers: Sequence[Given], policy: Policy) -> Consensus:

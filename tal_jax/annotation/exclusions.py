@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from tal_jax.annotation import closing, counting, rows, states
+from tal_jax.annotation import closing, counting, decisions, rows, states
 from tal_jax.annotation.campaign import Campaign, by_name
 from tal_jax.annotation.errors import Conflict, NotFound
 from tal_jax.annotation.workers import require_operator
@@ -39,8 +39,8 @@ def exclude(campaign: Campaign, video: str, reason: str) -> bool:
     NotFound: no such video.
   """
   with campaign.store.write() as db:
-    return leave_out(db, by_name(db, "videos", video)["id"], reason, source="program",
-                     now=campaign.clock())
+    return decisions.exclude(db, by_name(db, "videos", video)["id"], reason[:MAX_REASON],
+                             campaign.policy, campaign.clock(), source="program")
 
 
 def exclude_by_operator(campaign: Campaign, operator_id: int, video_id: int, reason: str) -> bool:
@@ -53,8 +53,8 @@ def exclude_by_operator(campaign: Campaign, operator_id: int, video_id: int, rea
     require_operator(db, operator_id)
     if db.execute("SELECT 1 FROM tasks WHERE video_id = ? AND is_gold = 1", (video_id,)).fetchone():
       raise Conflict("this video's answer is known: it measures the annotators")
-    return leave_out(db, video_id, reason.strip(), source="operator", now=campaign.clock(),
-                     operator_id=operator_id)
+    return decisions.exclude(db, video_id, reason.strip(), campaign.policy, campaign.clock(),
+                             source="operator", operator_id=operator_id)
 
 
 def include(campaign: Campaign, operator_id: int, video_id: int) -> None:
@@ -87,30 +87,6 @@ def all_excluded(db: sqlite3.Connection) -> list[Excluded]:
   return [Excluded(*row) for row in db.execute(
       "SELECT e.video_id, v.name, e.reason, e.source, e.at FROM excluded e "
       "JOIN videos v ON v.id = e.video_id ORDER BY e.at DESC, e.video_id DESC")]
-
-
-def leave_out(db: sqlite3.Connection, video_id: int, reason: str, *, source: str, now: float,
-              operator_id: int | None = None) -> bool:
-  """Excludes the video, part of the caller's transaction; whether it was not before.
-
-  Whoever is at it loses it. Raises NotFound.
-  """
-  if states.state(db, "videos", video_id) == "excluded":
-    return False
-  states.move(db, "videos", video_id, "excluded", now=now, worker_id=operator_id, reason=reason,
-              source=source)
-  db.execute("INSERT INTO excluded VALUES (?, ?, ?, ?, ?)",
-             (video_id, reason[:MAX_REASON], source, operator_id, now))
-  for lease in db.execute("SELECT l.id, l.task_id FROM leases l JOIN tasks t ON t.id = l.task_id "
-                          "WHERE t.video_id = ? AND l.state = 'held'", (video_id,)).fetchall():
-    states.move(db, "leases", lease["id"], "expired", now=now, task=lease["task_id"])
-  tasks = [row["id"] for row in db.execute(
-      "SELECT id FROM tasks WHERE video_id = ? AND NOT is_gold ORDER BY id", (video_id,))]
-  for task_id in tasks:
-    states.move(db, "tasks", task_id, "excluded", now=now, worker_id=operator_id, reason=reason,
-                replaced=closing.drop_final(db, task_id))
-    closing.close(db, task_id, now)
-  return True
 
 
 def _wanted(db, task_id: int, annotators: int) -> int:

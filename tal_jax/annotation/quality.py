@@ -3,7 +3,8 @@
 The score of an answer is its F1 and tIoU (`consensus.pair_agreement`) with the gold answer of a
 gold task, and with the final answer of another one: what the annotators agree on, or an operator's
 word. It has none before the task is decided, if the final answer rests on it alone, or if it says
-that the video cannot be judged. So an honest annotator is not compared with a careless one.
+that the video cannot be judged. So an honest annotator is not compared with a careless one. Of a
+gold video it is known that it can be judged: who says that it cannot has a score of 0.
 
 Scores are kept, because every request for a task asks for them, and made anew whenever the final
 answer changes; they use the `match_tiou` of the time.
@@ -47,10 +48,10 @@ def score(db: sqlite3.Connection, task_id: int, policy: Policy) -> list[int]:
                               (task_id,)).fetchone()
   final = _final(db, task_id, state, is_gold)
   for answer in answers:
-    others = 0 if final is None or answer.unusable else 1 if is_gold else (
+    others = 1 if is_gold else 0 if final is None or answer.unusable else (
         len(answers) - 1 + (state == "adjudicated"))
-    pair = map(_bounded, pair_agreement(_distinct(answer.segments), final,
-                                        policy.match_tiou)) if others else (None, None)
+    pair = (None, None) if not others else (0.0, 0.0) if answer.unusable else map(
+        _bounded, pair_agreement(_distinct(answer.segments), final, policy.match_tiou))
     db.execute("INSERT INTO scores (assignment_id, worker_id, is_gold, others, f1, tiou) VALUES "
                "(?, ?, ?, ?, ?, ?) ON CONFLICT (assignment_id) DO UPDATE SET "
                "others = excluded.others, f1 = excluded.f1, tiou = excluded.tiou",

@@ -42,8 +42,10 @@ def ask_again(campaign: Campaign, operator_id: int, task_id: int, more: int = 1)
     require_operator(db, operator_id)
     if states.state(db, "tasks", task_id) == "excluded":
       raise IllegalTransition(f"the video of task {task_id} is excluded: include it first")
-    closing.reopen(db, task_id, wanted=len(counting(db, task_id)) + more, now=campaign.clock(),
+    now = campaign.clock()
+    closing.reopen(db, task_id, wanted=len(counting(db, task_id)) + more, now=now,
                    worker_id=operator_id)
+    decisions.judge(db, [task_id], campaign.policy, now)
 
 
 def leave_answers_out(campaign: Campaign, operator_id: int, worker_id: int) -> LeftOut:

@@ -48,7 +48,7 @@ def standing(db: sqlite3.Connection, policy: Policy, worker_id: int) -> Standing
                    (worker_id,)).fetchone()
   since = "FILTER (WHERE assignment_id > :since)"
   found = {row[0]: row[1:] for row in db.execute(
-      f"SELECT is_gold, COUNT(*), SUM(others > 0), AVG(f1), COUNT(*) {since}, "
+      f"SELECT is_gold, COUNT(*), SUM(others > 0), AVG(f1), COUNT(f1) {since}, "
       f"COALESCE(SUM(others > 0) {since}, 0), AVG(f1) {since} "
       "FROM scores WHERE worker_id = :worker GROUP BY is_gold",
       {"worker": worker_id, "since": row[0] if row else 0})}
