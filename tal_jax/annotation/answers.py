@@ -91,8 +91,8 @@ def submit_all(campaign: Campaign, worker_id: int, given: Mapping[int, rows.Segm
     The receipt of the first task's answer.
 
   Raises:
-    InvalidAnswer: no task; segments outside the video or without length, too many, or any in a
-      video that is unusable; a bad comment, reason or id.
+    InvalidAnswer: no task, or tasks of two videos; segments outside the video or without length,
+      too many, or any in a video that is unusable; a bad comment, reason or id.
     Conflict: the id was used for something else, or the worker answered one of the tasks before.
     LeaseLost: the worker has no claim to one of the tasks.
     NotFound: no such task.
@@ -108,6 +108,7 @@ def submit_all(campaign: Campaign, worker_id: int, given: Mapping[int, rows.Segm
   with campaign.store.write() as db:
     now = campaign.clock()
     clean = {task: rows.clean(db, task, given[task], policy) for task in sorted(given)}
+    rows.require_one_video(db, clean)
     replayed = versions.replay(db, worker_id, clean, submission_id, comment, unusable)
     if replayed:
       return Receipt(replayed, True)

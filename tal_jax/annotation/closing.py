@@ -39,12 +39,17 @@ def reopen(db: sqlite3.Connection, task_id: int, *, wanted: int, now: float,
     raise IllegalTransition(f"task {task_id} is with the annotators already")
   states.move(db, "tasks", task_id, "open", now=now, worker_id=worker_id, wanted=wanted,
               replaced=drop_final(db, task_id), **detail)
-  db.execute("UPDATE tasks SET wanted = ? WHERE id = ?", (wanted, task_id))
-  db.execute("INSERT INTO asked_again VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET "
-             "wanted = excluded.wanted", (task_id, wanted))
+  want(db, task_id, wanted)
   video_id = db.execute("SELECT video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()[0]
   if states.state(db, "videos", video_id) == "labelled":
     states.move(db, "videos", video_id, "asked", now=now)
+
+
+def want(db: sqlite3.Connection, task_id: int, wanted: int) -> None:
+  """So many answers are wanted of a task that was given back."""
+  db.execute("UPDATE tasks SET wanted = ? WHERE id = ?", (wanted, task_id))
+  db.execute("INSERT INTO asked_again VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET "
+             "wanted = excluded.wanted", (task_id, wanted))
 
 
 def leave_out(db: sqlite3.Connection, video_id: int, reason: str, *, source: str, now: float,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from tal_jax.annotation import closing, leases, rows, states, store, versions
 from tal_jax.annotation.campaign import Campaign
-from tal_jax.annotation.counting import Given, counting, given_by
+from tal_jax.annotation.counting import STANDS, Given, counting, given_by
 from tal_jax.annotation.decisions import judge, settle
 from tal_jax.annotation.errors import Conflict, InvalidAnswer, NotFound
 from tal_jax.annotation.exclusions import MAX_REASON
@@ -31,7 +31,7 @@ def open_answers(db: sqlite3.Connection, worker_id: int) -> list[Given]:
   found = db.execute(
       "SELECT a.task_id FROM assignments a JOIN tasks t ON t.id = a.task_id "
       "WHERE a.worker_id = :worker AND t.state NOT IN (SELECT value FROM json_each(:closed)) "
-      "AND a.id NOT IN (SELECT assignment_id FROM taken_back) "
+      f"AND {STANDS} "
       "AND (NOT t.is_gold OR :stays > (SELECT COUNT(*) FROM assignments b "
       "WHERE b.worker_id = :worker AND b.id > a.id)) ORDER BY a.id DESC",
       {"worker": worker_id, "closed": _CLOSED, "stays": _GOLD_STAYS}).fetchall()
@@ -61,6 +61,7 @@ def correct(campaign: Campaign, worker_id: int, given: Mapping[int, rows.Segment
   with campaign.store.write() as db:
     now = campaign.clock()
     clean = {task: rows.clean(db, task, given[task], campaign.policy) for task in sorted(given)}
+    rows.require_one_video(db, clean)
     if versions.replay(db, worker_id, clean, submission_id, comment, unusable):
       return True
     may = {answer.task_id: answer.assignment_id for answer in open_answers(db, worker_id)}
@@ -86,7 +87,7 @@ def undo(campaign: Campaign, worker_id: int, submission_id: str) -> list[int]:
   Raises:
     NotFound: no such submission of this worker.
     Conflict: it is too long ago, an operator has decided a task of it or taken it out of the queue,
-      the worker was stopped, or a crowd pays for the answer.
+      its video was left out, the worker was stopped, or a crowd pays for the answer.
   """
   with campaign.store.write() as db:
     now = campaign.clock()
@@ -96,7 +97,10 @@ def undo(campaign: Campaign, worker_id: int, submission_id: str) -> list[int]:
     if any(a.at < now - UNDO_SECONDS - _GRACE or a.taken_back for a in answers):
       raise Conflict("this cannot be undone any more: it was submitted too long ago")
     state = {a.task_id: states.state(db, "tasks", a.task_id) for a in answers}
-    if {"adjudicated", "excluded"} & set(state.values()) or leases.is_paid_by_task(
+    if "excluded" in state.values():
+      raise Conflict("this cannot be undone: the video was left out of the campaign; an operator "
+                     "can include it again")
+    if "adjudicated" in state.values() or leases.is_paid_by_task(
         db, worker_id) or standing(db, campaign.policy, worker_id).state == STOPPED:
       raise Conflict("this cannot be undone any more: it was decided by somebody else")
     leases.leave(db, worker_id, campaign.policy, now)

@@ -90,5 +90,10 @@ def all_excluded(db: sqlite3.Connection) -> list[Excluded]:
 
 
 def _wanted(db, task_id: int, annotators: int) -> int:
-  """Room for an answer more than there are: those so far did not settle it."""
-  return max(annotators, len(counting.counting(db, task_id)) + 1)
+  """Room for an answer more than there are, since those so far did not settle it.
+
+  And for so many that those who say that the video is unusable are not most of them: the operator
+  says that it is not.
+  """
+  answers = counting.counting(db, task_id)
+  return max(annotators, len(answers) + 1, 2 * sum(bool(a.unusable) for a in answers))

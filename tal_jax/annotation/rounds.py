@@ -51,7 +51,8 @@ def close(campaign: Campaign, number: int) -> tuple[list[str], list[FinalAnswer]
 
   Returns:
     The videos that the round learns, in the order in which they were asked for: those that are
-    decided and that no earlier round learnt. And their answers, as they are now.
+    decided, all classes of them, and that no earlier round learnt. And their answers, as they are
+    now.
   """
   with campaign.store.write() as db:
     now = campaign.clock()
@@ -66,8 +67,8 @@ def close(campaign: Campaign, number: int) -> tuple[list[str], list[FinalAnswer]
     tasks = db.execute(
         "SELECT t.id, v.name AS video, c.name AS label, t.state, t.agreement FROM learnt l "
         "JOIN videos v ON v.id = l.video_id JOIN tasks t ON t.video_id = v.id "
-        f"JOIN classes c ON c.id = t.class_id WHERE l.round_id = ? AND {_IN_USE} "
-        f"AND t.state IN {states.DECIDED} ORDER BY t.id", (number,)).fetchall()
+        "JOIN classes c ON c.id = t.class_id WHERE l.round_id = ? AND v.state = 'labelled' "
+        "ORDER BY t.id", (number,)).fetchall()
     return list(dict.fromkeys(task["video"] for task in tasks)), [
         FinalAnswer(*task[1:], tuple(rows.final_segments(db, task["id"]))) for task in tasks]
 

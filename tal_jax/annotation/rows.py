@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tal_jax.annotation.campaign import Policy
@@ -55,6 +55,14 @@ def clean(db: sqlite3.Connection, task_id: int, segments: Segments,
                           f"duration in seconds, and last {_MIN_SECONDS} seconds at least")
     given.append((float(start), float(end)))
   return sorted(given)
+
+
+def require_one_video(db: sqlite3.Connection, task_ids: Iterable[int]) -> None:
+  """Raises InvalidAnswer unless the tasks are of one video, as those of a visit are."""
+  videos = {db.execute("SELECT video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()[0]
+            for task_id in task_ids}
+  if len(videos) > 1:
+    raise InvalidAnswer("a submission answers tasks of one video")
 
 
 def segments_of(db: sqlite3.Connection, assignment_id: int) -> list[tuple[float, float]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tal_jax.annotation import closing, decisions, standing, states, store, workers
 from tal_jax.annotation.campaign import Campaign, Policy
-from tal_jax.annotation.counting import counting
+from tal_jax.annotation.counting import counting, given
 from tal_jax.annotation.errors import IllegalTransition, InvalidAnswer
 from tal_jax.annotation.workers import require_operator
 
@@ -43,9 +43,10 @@ def ask_again(campaign: Campaign, operator_id: int, task_id: int, more: int = 1)
     if states.state(db, "tasks", task_id) == "excluded":
       raise IllegalTransition(f"the video of task {task_id} is excluded: include it first")
     now = campaign.clock()
-    closing.reopen(db, task_id, wanted=len(counting(db, task_id)) + more, now=now,
+    closing.reopen(db, task_id, wanted=len(given(db, task_id)) + more, now=now,
                    worker_id=operator_id)
-    decisions.judge(db, [task_id], campaign.policy, now)
+    decisions.judge(db, [task_id], campaign.policy, now)  # the answers of more people may count now
+    closing.want(db, task_id, len(counting(db, task_id)) + more)
 
 
 def leave_answers_out(campaign: Campaign, operator_id: int, worker_id: int) -> LeftOut:

@@ -157,6 +157,34 @@ def test_undo_of_a_visit_takes_all_its_classes_back(make):
   assert [len(f.segments) for f in final_answers(made, 0)] == [0, 1]
 
 
+def test_a_submission_is_of_one_video(make):
+  made = make(annotators=2)
+  one, other = ask(made, videos=("v0", "v1"))
+  ann = enrol(made, "ann")
+  answer(made, ann, [], task=one)
+  answer(made, ann, [], task=other)
+  undo(made, ann, f"{ann} {other}")
+  put_off(made, ann, other)
+  undo(made, ann, f"{ann} {one}")
+  put_off(made, ann, one)  # both may be taken up again
+  with pytest.raises(InvalidAnswer, match="one video"):
+    submit_all(made, ann, {one: [], other: []}, "both")
+  for task in (one, other):
+    submit(made, ann, task, f"again {task}", [])
+  with pytest.raises(InvalidAnswer, match="one video"):
+    correct(made, ann, {one: [], other: []}, "both")
+
+
+def test_an_exclusion_is_the_operators_to_take_back(make):
+  made = make(annotators=1)
+  task, = ask(made)
+  ann = enrol(made, "ann")
+  submit(made, ann, next_task(made, ann).task_id, "s", [], unusable="it is damaged")
+  with pytest.raises(Conflict, match="left out"):
+    undo(made, ann, "s")
+  assert state(made, "tasks", task) == "excluded"
+
+
 def test_an_operators_word_is_not_undone(make):
   made = make(annotators=1)
   task, = ask(made)

@@ -157,6 +157,44 @@ def test_an_operator_excludes_and_includes(make):
   assert campaign.askable(made) == ["v2"]
 
 
+def test_who_differed_from_what_was_excluded_works_again(make):
+  made = make(annotators=3, min_worker_f1=0.5, min_compared=1)
+  ask(made)
+  people = [enrol(made, name) for name in ("ann", "bob", "cleo")]
+  for person, segments in zip(people, ([(0, 10)], [(0, 10)], [(50, 60)]), strict=True):
+    answer(made, person, segments)
+  assert select(made, "SELECT worker_id FROM stopped") == [{"worker_id": people[2]}]
+  exclusions.exclude(made, "v0", "damaged")
+  assert select(made, "SELECT worker_id FROM stopped") == []
+  assert {row["f1"] for row in select(made, "SELECT f1 FROM scores")} == {None}
+
+
+def test_the_operators_word_that_a_video_can_be_judged_stands(make):
+  made = make(annotators=3, max_annotators=5)
+  task, = ask(made)
+  people = [enrol(made, name) for name in "abcde"]
+  operator = enrol(made, "op", "operator")
+  for person in people[:2]:
+    answer(made, person, unusable="it is damaged")
+  exclusions.include(made, operator, 1)
+  for person in people[2:4]:
+    answer(made, person, [(0, 10)])
+    check(made)
+    assert state(made, "videos", 1) == "asked"  # two of three would be most
+  answer(made, people[4], [(0, 10)])
+  assert state(made, "tasks", task) == "agreed"
+  assert [f.segments[0][:2] for f in final_answers(made, 0)] == [(0.0, 10.0)]
+
+
+def test_one_more_who_says_so_excludes_it_again(make):
+  made = make(annotators=1)
+  ask(made)
+  answer(made, enrol(made, "a"), unusable="it is damaged")
+  exclusions.include(made, enrol(made, "op", "operator"), 1)
+  answer(made, enrol(made, "b"), unusable="it is damaged")
+  assert state(made, "videos", 1) == "excluded"
+
+
 def test_a_gold_video_is_not_for_the_operator_to_exclude(make):
   made = make()
   add_gold(made, [("v0", "jump", [])])

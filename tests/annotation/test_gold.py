@@ -53,6 +53,20 @@ def real(made, gold=3):
   return ask(made, videos=names[:-gold])
 
 
+def test_a_gold_video_can_be_judged(make):
+  """Its answer is known: "unusable" is a wrong one, also before anything else was judged."""
+  made = make(gold_before=2, annotators=1)
+  ann, bob = enrol(made, "ann"), enrol(made, "bob")
+  real(made)
+  for worker in (ann, ann, bob):
+    task = next_task(made, worker).task_id
+    submit(made, worker, task, f"{worker} {task}", [], unusable="it does not play")
+  assert work(made, bob, 1) == "g"
+  with made.store.read() as db:
+    stands = [standing(db, made.policy, worker) for worker in (ann, bob)]
+  assert [(stand.state, stand.gold_f1) for stand in stands] == [("stopped", 0.0), ("working", 0.5)]
+
+
 def test_gold_comes_before_work(make):
   made = make(gold_before=2, annotators=2)
   ann, bob = enrol(made, "ann"), enrol(made, "bob")

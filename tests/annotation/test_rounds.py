@@ -2,7 +2,7 @@
 
 import pytest
 
-from tal_jax.annotation import campaign, decisions, exclusions, rounds
+from tal_jax.annotation import campaign, decisions, exclusions, rounds, second_thoughts
 from tests.annotation import campaigns
 
 FIVE = [f"v{i}" for i in range(5)]
@@ -98,6 +98,23 @@ def test_a_replay_learns_the_same_videos_with_their_answers_of_now(asked):
   exclusions.exclude_by_operator(made, operator, 5, "it shows something else")
   names, finals = rounds.close(made, 0)
   assert names == FIVE[:4] and finals[0].segments[0][:2] == (5.0, 6.0)
+
+
+def test_a_replay_learns_no_video_by_half(make):
+  """One class of v0 is asked again: until it is decided, "not here" must not be learnt of it."""
+  made = make(videos=2)
+  campaign.open_round(made, 0, [campaign.Ask("v0", "jump"), campaign.Ask("v0", "run"),
+                                campaign.Ask("v1", "run")])
+  operator = campaigns.enrol(made, "op", "operator")
+  decide(made, operator, "v0", "v1")
+  assert rounds.close(made, 0)[0] == ["v0", "v1"]
+  second_thoughts.ask_again(made, operator, 2)
+  assert not rounds.has_enough(made, 0, 0.5)
+  names, finals = rounds.close(made, 0)
+  assert names == ["v1"] and {f.video for f in finals} == {"v1"}
+  decisions.dispute(made, operator, 2)
+  decisions.adjudicate(made, operator, 2, [])
+  assert rounds.has_enough(made, 0, 0.5) and rounds.close(made, 0)[0] == ["v0", "v1"]
 
 
 def test_rounds_of_an_older_campaign_were_learnt_as_a_whole(tmp_path):

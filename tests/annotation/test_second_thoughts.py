@@ -14,7 +14,7 @@ from tal_jax.annotation.errors import (
 )
 from tal_jax.annotation.leases import next_task
 from tal_jax.annotation.second_thoughts import ask_again, leave_answers_out, reinstate
-from tests.annotation.campaigns import ask, enrol, select, state
+from tests.annotation.campaigns import ask, check, enrol, select, state
 
 
 def answer(made, worker, segments=(), task=None):
@@ -28,9 +28,13 @@ def test_a_dispute_goes_back_to_the_annotators(make):
   task, = ask(made)
   ann, bob, cleo = (enrol(made, name) for name in ("ann", "bob", "cleo"))
   operator = enrol(made, "op", "operator")
+  assert next_task(made, ann) and next_task(made, bob)
+  with pytest.raises(IllegalTransition):  # both are at it
+    ask_again(made, operator, task)
   answer(made, ann, [(0, 10)])
   with pytest.raises(IllegalTransition):  # it is with them
     ask_again(made, operator, task)
+  assert select(made, "SELECT state, wanted FROM tasks") == [{"state": "leased", "wanted": 2}]
   answer(made, bob, [(50, 60)])
   for more in (0, 21):
     with pytest.raises(InvalidAnswer):
@@ -44,6 +48,21 @@ def test_a_dispute_goes_back_to_the_annotators(make):
   assert next_task(made, ann) is None  # somebody else
   answer(made, cleo, [(0, 10)])
   assert state(made, "tasks", task) == "agreed"
+
+
+def test_who_was_stopped_by_a_decision_works_again_without_it(make):
+  made = make(annotators=3, min_worker_f1=0.5, min_compared=1)
+  task, = ask(made)
+  workers_ = [enrol(made, name) for name in ("ann", "bob", "cleo")]
+  operator = enrol(made, "op", "operator")
+  for worker, segments in zip(workers_, ([(0, 10)], [(0, 10)], [(50, 60)]), strict=True):
+    answer(made, worker, segments)
+  stopped = "SELECT worker_id FROM stopped"
+  assert select(made, stopped) == [{"worker_id": workers_[2]}]
+  ask_again(made, operator, task)
+  assert select(made, stopped) == []
+  assert select(made, "SELECT state, wanted FROM tasks") == [{"state": "open", "wanted": 4}]
+  check(made)
 
 
 def test_a_decided_task_goes_back_also_when_its_round_is_trained(make):
