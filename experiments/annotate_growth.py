@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments import cli
 from tal_jax.annotation import names
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import Conflict
@@ -178,5 +179,11 @@ def _differences(before: Any, now: Any, prefix: str = "") -> Iterator[tuple[str,
     name = f"{prefix}.{key}" if prefix else key
     if isinstance(before[key], dict) and isinstance(now[key], dict):
       yield from _differences(before[key], now[key], name)
-    elif before[key] != now[key]:
-      yield name, before[key], now[key]
+    elif _entries(before[key]) != _entries(now[key]):
+      yield name, _entries(before[key]), _entries(now[key])
+
+
+def _entries(value: Any) -> Any:
+  """Lists of names one by one: a command line gives them as one text with commas."""
+  named = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+  return list(cli.names(value)) if named else value

@@ -179,6 +179,8 @@ def test_another_strategy_and_model(world, opened, begun, told):
     ({"campaign.policy.annotators": 2}, "campaign.policy.annotators: 3 -> 2", False),
     ({"campaign.local.annotators": ("annotator 1", "dan")},
      "campaign.local.annotators: 3 -> 2: added dan; removed annotator 2, annotator 3", False),
+    ({"campaign.local.annotators": ("annotator 1,annotator 2, annotator 3,dan",)},  # a command line
+     "campaign.local.annotators: 3 -> 4: added dan", False),
     ({"batch_size": 3}, "batch_size: 2 -> 3", False),
     ({"data.normalize": "l2"}, "data.normalize: standardize -> l2", True)])
 def test_settings(world, opened, begun, told, changes, said, retrained):

@@ -89,6 +89,23 @@ def test_a_silent_video_has_no_button_for_sound(tmp_path, counted, heard, open_p
       expect(page.get_by_text("Sound on or off")).to_have_count(buttons)
 
 
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 256)])  # 256: at 400 % zoom
+def test_the_picture_stays_on_a_small_window(tmp_path, counted, open_page, width, height):
+  made, tokens = serving.sample_campaign(tmp_path, video_path=counted, num_videos=1)
+  with made.store, serving.running(server.build_app(made, title="Small")) as url:
+    page = open_page(f"{url}/#{tokens['annotator']}")
+    page.set_viewport_size({"width": width, "height": height})
+    at_frame(page, 25)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    screen, video, transport = (page.locator(name).bounding_box() for name in (
+        ".screen", ".screen video", ".transport"))
+    assert video == screen and screen["height"] >= 140
+    assert transport["y"] == screen["y"] + screen["height"]
+    press(page, "ArrowRight")
+    at_frame(page, 26)
+    assert seen(page) == 26
+
+
 @pytest.fixture(scope="module")
 def long(tmp_path_factory):
   """A frame a second for 61 minutes."""

@@ -5,6 +5,7 @@
  * What is on the screen stays outside: `video` says where one is and goes where an edit happens.
  */
 
+import {count} from './format.js';
 import {timecode, toBoundary, toSeconds} from './frames.js';
 import * as histories from './history.js';
 import * as marking from './marks.js';
@@ -170,7 +171,7 @@ export class Session {
     const absent = !this.marks.absent;
     const lost = this.marks.segments.length;
     if (absent && lost && !this.locked) {
-      this.notices.show(`${lost} segments removed. Ctrl Z brings them back.`);
+      this.notices.show(`${count(lost, 'segment')} removed. Ctrl Z brings back what was there.`);
     }
     const said = absent ? 'The action is not here.' : 'The action may be here.';
     this.change(marking.setAbsent(this.marks, absent), said);
