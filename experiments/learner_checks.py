@@ -89,9 +89,9 @@ def check_training(config: ConfigDict, model: str, params: Params, fit: FitInfo,
 
 
 def remarks(state: learner.LearnerState, fit: FitInfo) -> list[str]:
-  """What whoever runs the learner should be told of a round, a line each."""
+  """What to tell whoever runs the learner of a round, a line each; every process calls it."""
   lines = []
-  if not np.asarray(state.annotation_mask).any():
+  if not devices.to_host(state.annotation_mask).any():
     lines.append(f"none of the {int(state.labeled.sum())} labelled videos has an instance: there "
                  "is nothing to learn from yet")
   return lines + [line for line in (statement(fit),) if line]
@@ -126,5 +126,6 @@ def _features(pool: VideoPool, video: int, *, proposals: bool) -> np.ndarray:
   """What a model reads of a video, as float32."""
   if proposals:
     return devices.to_host(pool.features[video]).astype(np.float32)
-  first, count = (int(np.asarray(leaf)[video]) for leaf in (pool.rows.first, pool.rows.count))
-  return np.asarray(pool.rows.values[first:first + count], np.float32)
+  first, count = (int(devices.to_host(leaf)[video])
+                  for leaf in (pool.rows.first, pool.rows.count))
+  return devices.to_host(pool.rows.values[first:first + count]).astype(np.float32)

@@ -85,6 +85,7 @@ def test_take_rows(kind):
 
 
 def test_sharded_over_videos():
-  env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+  env = os.environ | {
+      "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"}
   done = subprocess.run([sys.executable, "-c", SHARDED], env=env, text=True, capture_output=True)
   assert done.returncode == 0, done.stderr
