@@ -91,9 +91,10 @@ def submit_all(campaign: Campaign, worker_id: int, given: Mapping[int, rows.Segm
     The receipt of the first task's answer.
 
   Raises:
-    InvalidAnswer: no task, or tasks of two videos; segments outside the video or without length,
-      too many, or any in a video that is unusable; a bad comment, reason or id.
-    Conflict: the id was used for something else, or the worker answered one of the tasks before.
+    InvalidAnswer: no task; segments outside the video or without length, too many, or any in a
+      video that is unusable; a bad comment, reason or id.
+    Conflict: tasks of two videos, the id was used for something else, or the worker answered one of
+      the tasks before.
     LeaseLost: the worker has no claim to one of the tasks.
     NotFound: no such task.
   """

@@ -49,7 +49,8 @@ def correct(campaign: Campaign, worker_id: int, given: Mapping[int, rows.Segment
     Whether it was stored before.
 
   Raises:
-    Conflict: a task is decided, the worker was stopped, or the id was used for something else.
+    Conflict: a task is decided, two are of different videos, the worker was stopped, or the id was
+      used for something else.
     InvalidAnswer: as `answers.submit_all`.
     NotFound: the worker has not answered one of the tasks.
   """

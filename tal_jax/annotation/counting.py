@@ -17,9 +17,10 @@ import numpy as np
 
 from tal_jax.annotation import rows
 
-# A condition of SQL on a row `a` of assignments. The table `stopped` is kept by `standing.note`.
-COUNTS = ("a.worker_id NOT IN (SELECT worker_id FROM stopped) "
-          "AND a.id NOT IN (SELECT assignment_id FROM taken_back)")
+# Conditions of SQL on a row `a` of assignments. The first: its author has not taken it back.
+STANDS = "a.id NOT IN (SELECT assignment_id FROM taken_back)"
+# The table `stopped` is kept by `standing.note`.
+COUNTS = f"a.worker_id NOT IN (SELECT worker_id FROM stopped) AND {STANDS}"
 
 
 class Given(NamedTuple):
@@ -71,7 +72,7 @@ def places_free(db: sqlite3.Connection, task_id: int) -> int:
 
 
 _ANSWERS = (f"SELECT a.*, COALESCE(u.reason, '') AS unusable, {COUNTS} AS counts, "
-            "a.id IN (SELECT assignment_id FROM taken_back) AS taken_back "
+            f"NOT {STANDS} AS taken_back "
             "FROM assignments a LEFT JOIN unusable u ON u.assignment_id = a.id ")
 
 

@@ -5,11 +5,13 @@ they gave back. Whoever answered one class of a video may get another of its cla
 without a playable file waits. A video that the worker put off comes after all others.
 """
 
+from tal_jax.annotation.counting import STANDS
+
 _READY = ("t.video_id NOT IN (SELECT video_id FROM preparing "
           "UNION SELECT video_id FROM excluded)")
 UNANSWERED = (
     f"{_READY} AND t.id NOT IN (SELECT a.task_id FROM assignments a WHERE a.worker_id = :worker "
-    "AND a.id NOT IN (SELECT assignment_id FROM taken_back))")
+    f"AND {STANDS})")
 MAY_TAKE = (
     f"{UNANSWERED} AND t.video_id NOT IN (SELECT o.video_id FROM leases l "
     "JOIN tasks o ON o.id = l.task_id "

@@ -13,7 +13,7 @@ _FEWEST = 3
 
 class Pace(NamedTuple):
   labelled: int  # videos
-  planned: int | None  # videos that are to be labelled; None: not known yet
+  planned: int | None  # videos that are to be labelled, as far as there are; None: not known yet
   excluded: int
   seconds_left: float | None  # None where that cannot be told
 
@@ -27,11 +27,15 @@ def plan(campaign: Campaign, videos: int) -> None:
 
 def pace(db: sqlite3.Connection, now: float) -> Pace:
   """The time left is the number of videos left, times the mean time that the latest ones took."""
-  count = dict(db.execute("SELECT state, COUNT(*) FROM videos GROUP BY state").fetchall())
+  count = dict(db.execute(
+      "SELECT state, COUNT(*) FROM videos WHERE id NOT IN (SELECT video_id FROM tasks "
+      "WHERE is_gold) GROUP BY state").fetchall())
   row = db.execute("SELECT videos FROM plan").fetchone()
   times = [row["at"] for row in db.execute(
       "SELECT at FROM events WHERE kind = 'videos.labelled' ORDER BY id DESC LIMIT ?", (_LATEST,))]
   labelled, planned = count.get("labelled", 0), row and row["videos"]
+  if planned is not None:  # what was left out cannot be labelled
+    planned = min(planned, sum(count.values()) - count.get("excluded", 0))
   left = None
   if planned is not None and labelled >= planned:
     left = 0.0

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from tal_jax.annotation.campaign import Policy
-from tal_jax.annotation.counting import COUNTS
+from tal_jax.annotation.counting import COUNTS, STANDS
 from tal_jax.annotation.standing import QUALIFYING, STOPPED, standing
 
 _VALID = "w.token_revoked_at IS NULL AND w.token_expires_at > :now"
@@ -23,7 +23,7 @@ _BARRED = (
     "SELECT t.id, l.worker_id FROM tasks t JOIN tasks o ON o.video_id = t.video_id "
     "JOIN leases l ON l.task_id = o.id WHERE {which} AND l.state = 'released' "
     "UNION SELECT t.id, a.worker_id FROM tasks t JOIN assignments a ON a.task_id = t.id "
-    "WHERE {which} AND a.id NOT IN (SELECT assignment_id FROM taken_back)")
+    f"WHERE {{which}} AND {STANDS}")
 _UNDECIDED = "NOT t.is_gold AND t.state IN ('open', 'leased')"
 _GOLD = ("SELECT COUNT(*) FROM tasks WHERE is_gold "
          "AND video_id NOT IN (SELECT video_id FROM excluded)")

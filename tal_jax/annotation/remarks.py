@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from tal_jax.annotation.counting import STANDS
+
 
 class Remark(NamedTuple):
   at: float
@@ -18,14 +20,14 @@ class Remark(NamedTuple):
   comment: str
 
 
-_REMARKS = """
+_REMARKS = f"""
 SELECT at, kind, task_id, video, label, worker_id, worker, reason, comment FROM (
   SELECT a.submitted_at AS at, a.id AS place, CASE WHEN u.reason IS NULL THEN 'answer'
     ELSE 'unusable' END AS kind, a.task_id, a.worker_id, COALESCE(u.reason, '') AS reason,
-    a.comment FROM assignments a LEFT JOIN unusable u ON u.assignment_id = a.id
+    a.comment FROM assignments a LEFT JOIN unusable u ON u.assignment_id = a.id WHERE {STANDS}
   UNION ALL SELECT v.at, v.id, CASE v.unusable WHEN '' THEN 'answer' ELSE 'unusable' END,
     a.task_id, a.worker_id, v.unusable, v.comment
-    FROM versions v JOIN assignments a ON a.id = v.assignment_id
+    FROM versions v JOIN assignments a ON a.id = v.assignment_id WHERE {STANDS}
   UNION ALL SELECT e.at, e.id, 'skip', l.task_id, l.worker_id, COALESCE(s.reason, ''),
     COALESCE(s.comment, '') FROM events e JOIN leases l ON l.id = e.subject_id
     LEFT JOIN skips s ON s.lease_id = l.id

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tal_jax.annotation.campaign import Policy
-from tal_jax.annotation.errors import InvalidAnswer, NotFound
+from tal_jax.annotation.errors import Conflict, InvalidAnswer, NotFound
 
 Segments = Sequence[tuple[float, float]]
 _MIN_SECONDS = 1e-3  # of a segment: shorter than any frame, longer than any rounding
@@ -58,11 +58,11 @@ def clean(db: sqlite3.Connection, task_id: int, segments: Segments,
 
 
 def require_one_video(db: sqlite3.Connection, task_ids: Iterable[int]) -> None:
-  """Raises InvalidAnswer unless the tasks are of one video, as those of a visit are."""
+  """Raises Conflict unless the tasks are of one video, as those of a visit are."""
   videos = {db.execute("SELECT video_id FROM tasks WHERE id = ?", (task_id,)).fetchone()[0]
             for task_id in task_ids}
   if len(videos) > 1:
-    raise InvalidAnswer("a submission answers tasks of one video")
+    raise Conflict("a submission answers tasks of one video")
 
 
 def segments_of(db: sqlite3.Connection, assignment_id: int) -> list[tuple[float, float]]:

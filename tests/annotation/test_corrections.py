@@ -167,11 +167,11 @@ def test_a_submission_is_of_one_video(make):
   put_off(made, ann, other)
   undo(made, ann, f"{ann} {one}")
   put_off(made, ann, one)  # both may be taken up again
-  with pytest.raises(InvalidAnswer, match="one video"):
+  with pytest.raises(Conflict, match="one video"):
     submit_all(made, ann, {one: [], other: []}, "both")
   for task in (one, other):
     submit(made, ann, task, f"again {task}", [])
-  with pytest.raises(InvalidAnswer, match="one video"):
+  with pytest.raises(Conflict, match="one video"):
     correct(made, ann, {one: [], other: []}, "both")
 
 

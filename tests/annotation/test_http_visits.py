@@ -92,3 +92,27 @@ def test_who_answers_class_by_class_gets_the_rest(site):
   assert seen == [(video, label, left) for video in ("w0", "w1")
                   for left, label in ((3, "jump"), (2, "run"), (1, "walk"))]
   assert good(site.annotator.post("/api/next"))["task"] is None
+
+
+def test_an_answer_that_was_taken_back_is_not_counted(site):
+  ann, op = site.annotator, site.operator
+  task = good(ann.post("/api/next"))["task"]
+  others = [{"task_id": lane["id"], "segments": []} for lane in task["lanes"][1:]]
+  answer = {"submission_id": "s", "segments": [], "comment": "too dark", "others": others}
+
+  def counts():
+    rows = good(op.get("/api/videos", params={"query": "w0"}))["videos"]
+    made_of = good(op.get("/api/export/activitynet"))["provenance"]
+    by_ann = good(op.get("/api/videos", params={"worker": 1}))["total"]
+    return (good(ann.get("/api/me"))["progress"]["answered"], [row["answers"] for row in rows],
+            by_ann, good(op.get("/api/remarks"))["total"], made_of["answers"],
+            made_of["annotators"])
+
+  good(ann.post(f"/api/tasks/{task['id']}/answer", json=answer))
+  before = counts()
+  assert before == (1, [1, 1, 1], 3, before[3], 3, 1) and before[3] > 0
+  good(ann.post("/api/undo", json={"submission_id": "s"}))
+  assert counts() == (0, [0, 0, 0], 0, 0, 0, 0)
+  good(ann.post(f"/api/tasks/{task['id']}/answer", json=answer | {"submission_id": "t"}))
+  after = counts()
+  assert (*after[:3], *after[4:]) == (1, [1, 1, 1], 3, 3, 1) and after[3] > 0

@@ -87,6 +87,27 @@ def test_a_revoked_worker_stays_out(made, tmp_path):
     who(made, old)
 
 
+def test_a_link_that_an_operator_gave_stays_valid(made, tmp_path):
+  """Also to somebody whom the command names, and also after they were revoked."""
+  local(made, tmp_path).start()
+  before = (tmp_path / "links.txt").read_text().splitlines()
+  for revoke in (False, True):
+    if revoke:
+      with made.store.write() as db:
+        workers.revoke(db, 1, now=made.clock())
+      local(made, tmp_path).start()
+    with made.store.write() as db:
+      token = workers.enrol(db, "ann", seconds=100.0, now=made.clock())[1]
+    for _ in range(2):
+      local(made, tmp_path).start()
+      assert who(made, token).name == "ann"
+      now = (tmp_path / "links.txt").read_text().splitlines()
+      assert now[1:] == before[1:] and "given on the campaign page" in now[0] and "#" not in now[0]
+  made.clock.now += 100.0
+  local(made, tmp_path).start()
+  assert who(made, tokens(tmp_path)["ann"][2]).name == "ann"
+
+
 def test_a_link_of_another_campaign_is_not_taken_over(made, tmp_path):
   (tmp_path / "links.txt").write_text(f"annotator\tann\t{ADDRESS}/#{'x' * 43}\nrubbish\n")
   local(made, tmp_path).start()

@@ -5,6 +5,7 @@ import pytest
 from tal_jax.annotation import exclusions, pace, remarks
 from tal_jax.annotation.answers import submit
 from tal_jax.annotation.corrections import correct
+from tal_jax.annotation.gold import add_gold
 from tal_jax.annotation.leases import next_task, release
 from tests.annotation.campaigns import ask, enrol
 
@@ -37,6 +38,21 @@ def test_the_time_left_at_the_present_pace(make):
   exclusions.exclude(made, "v9", "damaged")
   pace.plan(made, 3)
   assert seen(made) == (3, 3, 1, 0.0)
+
+
+def test_what_was_left_out_is_no_longer_planned(make):
+  made = make(videos=5)
+  add_gold(made, [("v4", "jump", [])])
+  ask(made, videos=("v0", "v1"))
+  pace.plan(made, 4)
+  ann = enrol(made, "ann")
+  exclusions.exclude(made, "v2", "damaged")
+  exclusions.exclude(made, "v4", "damaged")  # gold, which counts nowhere
+  assert seen(made)[:3] == (0, 3, 1)
+  exclusions.exclude(made, "v3", "damaged")
+  answer(made, ann)
+  answer(made, ann)
+  assert seen(made) == (2, 2, 2, 0.0)
 
 
 def test_remarks(make):

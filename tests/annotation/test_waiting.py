@@ -11,6 +11,7 @@ from tal_jax.annotation import (
   loop,
   preparing,
   rounds,
+  second_thoughts,
 )
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
@@ -94,6 +95,10 @@ def test_from_the_first_round_to_the_end(world):
   assert w.next() == (None, "nothing", "down")
   loop.finish(made)
   assert w.next() == (None, "finished", "")
+  second_thoughts.ask_again(made, operator, 2)
+  assert w.next("ann") == (None, "nothing", "answered")
+  decisions.dispute(made, operator, 2)
+  assert w.next("bob") == (None, "nothing", "operator")
 
 
 def test_a_round_that_closed_before_its_last_task(world):
@@ -106,7 +111,8 @@ def test_a_round_that_closed_before_its_last_task(world):
   assert w.next("ann") == (None, "nothing", "learner")  # bob is still at v1
   campaign.mark_trained(w.made, 0)
   loop.finish(w.made)
-  assert w.next("ann")[1] == "nothing"  # not finished while a task is undecided
+  # Not finished while a task is undecided; but no learner will come.
+  assert w.next("ann") == (None, "nothing", "others")
 
 
 def test_gold_that_is_not_ready(world):

@@ -22,6 +22,7 @@ from typing import Any
 import tal_jax
 from tal_jax.annotation import schema
 from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.counting import STANDS
 from tal_jax.annotation.exports.records import DecidedTask, excluded_videos, labelled_videos
 
 
@@ -69,8 +70,8 @@ def _provenance(db: sqlite3.Connection, campaign: Campaign) -> dict[str, Any]:
           "SELECT r.id AS number, r.state, r.opened_at, COUNT(t.id) AS tasks FROM rounds r "
           "LEFT JOIN tasks t ON t.round_id = r.id GROUP BY r.id ORDER BY r.id")],
       "annotators": count("SELECT COUNT(DISTINCT a.worker_id) FROM assignments a "
-                          "JOIN tasks t ON t.id = a.task_id WHERE t.is_gold = 0"),
+                          f"JOIN tasks t ON t.id = a.task_id WHERE t.is_gold = 0 AND {STANDS}"),
       "answers": count("SELECT COUNT(*) FROM assignments a JOIN tasks t ON t.id = a.task_id "
-                       "WHERE t.is_gold = 0"),
+                       f"WHERE t.is_gold = 0 AND {STANDS}"),
       "gold_tasks": count("SELECT COUNT(*) FROM gold"),
   }

@@ -2,7 +2,8 @@
 
 A token is shown once, when it is made; the database keeps its hash. So that a restart leaves the
 links in people's hands valid, the tokens are kept in `links.txt` in the work directory (mode 0600),
-and are made anew only where they are missing there, expired, or not of this campaign.
+and are made anew only where they are missing there, expired, or not of this campaign. A link that
+an operator gave on the campaign page is not in the file, and stays valid, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tal_jax.data.types import DataError
 FILE = "links.txt"
 _PAGES = {"annotator": "/", "operator": "/campaign"}
 _DAY = 86_400.0
+_GIVEN = "as it was given on the campaign page (without this line a new one is made at the start)"
 
 
 class Person(NamedTuple):
@@ -59,13 +61,26 @@ def write_links(campaign: Campaign, people: Iterable[Person], *, folder: pathlib
              for row in db.execute("SELECT name FROM workers")}
     for person in people:
       person = person._replace(name=known.get(person.name, person.name))
-      token = kept.get(person.name)
-      if token is None or not _is_valid(db, token, person, campaign.clock()):
-        token = _new_token(db, person, days, campaign.clock())
-      page = address.rstrip("/") + _PAGES[person.role]
-      lines.append(f"{person.role}\t{person.name}\t" + (f"{page}#{token}" if token else "revoked"))
+      lines.append(f"{person.role}\t{person.name}\t" + _link(
+          db, person, kept.get(person.name), address, days, campaign.clock()))
     _write(path, lines)  # inside: a token that is not in the file would be lost
   return lines
+
+
+def _link(db, person: Person, kept: str | None, address: str, days: float, now: float) -> str:
+  """`kept`: the token in the file; "" if the person's line has none, None without a line."""
+  if kept is None or not _is_valid(db, kept, person, now):
+    if kept is not None and _has_token(db, person, now):
+      return _GIVEN
+    kept = _new_token(db, person, days, now)
+  return f"{address.rstrip('/')}{_PAGES[person.role]}#{kept}" if kept else "revoked"
+
+
+def _has_token(db, person: Person, now: float) -> bool:
+  """Whether the person has a valid link, whichever it is."""
+  return db.execute(
+      "SELECT 1 FROM workers WHERE name = ? AND role = ? AND token_revoked_at IS NULL "
+      "AND token_expires_at > ?", (*person, now)).fetchone() is not None
 
 
 def _is_valid(db, token: str, person: Person, now: float) -> bool:
@@ -89,7 +104,7 @@ def _new_token(db, person: Person, days: float, now: float) -> str | None:
 
 
 def _read(path: pathlib.Path) -> dict[str, str]:
-  """Name -> token; empty without a file."""
+  """Name -> token, "" in a line without one; empty without a file."""
   try:
     lines = path.read_text("utf-8").splitlines()
   except FileNotFoundError:
@@ -98,7 +113,7 @@ def _read(path: pathlib.Path) -> dict[str, str]:
     raise DataError(f"cannot read {path} ({error}): mend or remove it; links are then made "
                     "anew, and the old ones are void") from error
   fields = [line.split("\t") for line in lines]
-  return {f[1]: f[2].rpartition("#")[2] for f in fields if len(f) == 3 and "#" in f[2]}
+  return {f[1]: f[2].partition("#")[2] for f in fields if len(f) == 3}
 
 
 def _write(path: pathlib.Path, lines: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tal_jax.annotation import answers, leases, standing
+from tal_jax.annotation.counting import STANDS
 from tal_jax.annotation.errors import InvalidAnswer
 from tal_jax.annotation.may_take import MAY_TAKE
 from tal_jax.annotation.web import tasks, waiting
@@ -31,7 +32,7 @@ def _me(call: Call) -> Me:
     stand = standing.standing(db, call.campaign.policy, call.worker.id)
     answered = db.execute(
         "SELECT COUNT(DISTINCT t.video_id) FROM assignments a JOIN tasks t ON t.id = a.task_id "
-        "WHERE a.worker_id = ?", (call.worker.id,)).fetchone()[0]
+        f"WHERE a.worker_id = ? AND {STANDS}", (call.worker.id,)).fetchone()[0]
     left = 0 if stand.state == standing.STOPPED else db.execute(
         "SELECT COUNT(DISTINCT t.video_id) FROM tasks t WHERE t.is_gold = 0 AND t.state = 'open' "
         f"AND {MAY_TAKE} AND t.video_id NOT IN (SELECT o.video_id FROM leases l JOIN tasks o "
@@ -60,10 +61,11 @@ def _nothing(call: Call) -> Next:
     stand = standing.standing(db, call.campaign.policy, call.worker.id)
     if stand.state == standing.STOPPED:
       return Next(None, "stopped", _RETRY_SECONDS)
-    if not waiting.is_undecided(db) and call.site.finished():
+    finished = call.site.finished()
+    if finished and not waiting.is_undecided(db):
       return Next(None, "finished", _RETRY_SECONDS)
     return Next(None, "nothing", _RETRY_SECONDS,
-                waiting.reason(db, call.worker.id, stand.state))
+                waiting.reason(db, call.worker.id, stand.state, finished=finished))
 
 
 def _lease(call: Call, lease: leases.Lease | leases.Visit) -> LeaseOut:

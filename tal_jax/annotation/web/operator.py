@@ -32,7 +32,8 @@ def _videos(call: Call) -> Videos:
   given = call.query
   where = ("FROM tasks t JOIN videos v ON v.id = t.video_id JOIN classes c ON c.id = t.class_id "
            "WHERE NOT t.is_gold AND (:worker = 0 OR t.id IN "
-           "(SELECT task_id FROM assignments WHERE worker_id = :worker)) "
+           "(SELECT a.task_id FROM assignments a WHERE a.worker_id = :worker "
+           f"AND {counting.STANDS})) "
            "AND (:state = '' OR t.state = :state) AND (:label = '' OR "
            "c.name = :label) AND (:query = '' OR instr(lower(v.name), lower(:query)))")
   values = {k: getattr(given, k) for k in VideosQuery.__struct_fields__}
@@ -41,8 +42,8 @@ def _videos(call: Call) -> Videos:
     found = db.execute(
         "SELECT t.id, v.id, v.name, c.name, t.round_id, t.state, t.agreement, "
         "(SELECT COUNT(*) FROM segments s WHERE s.task_id = t.id AND s.assignment_id IS NULL), "
-        f"(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id) {where} "
-        "ORDER BY t.id LIMIT :limit OFFSET :offset",
+        f"(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id AND {counting.STANDS}) "
+        f"{where} ORDER BY t.id LIMIT :limit OFFSET :offset",
         values)
     return Videos(total, [VideoRow(*row) for row in found])
 

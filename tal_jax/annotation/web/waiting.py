@@ -21,20 +21,21 @@ def is_undecided(db: sqlite3.Connection) -> bool:
   return _any(db, _UNDECIDED)
 
 
-def reason(db: sqlite3.Connection, worker_id: int, standing: str) -> str:
-  """What somebody waits for who has no task, in a campaign that goes on.
+def reason(db: sqlite3.Connection, worker_id: int, standing: str, *, finished: bool) -> str:
+  """What somebody waits for who has no task, while something is undecided or a round may come.
 
   Args:
     db: a snapshot.
     worker_id: who waits.
     standing: their state, see `standing`; not stopped.
+    finished: no more rounds will come.
   """
   if standing == QUALIFYING:
     return "videos" if _any(db, _GOLD_TO_COME) else "answered"
   if _any(db, f"{_UNDECIDED} AND t.state != 'disputed' AND {_PREPARING}"):
     return "videos"
   last = db.execute("SELECT state FROM rounds ORDER BY id DESC LIMIT 1").fetchone()
-  if last is None or last["state"] != "open":
+  if not finished and (last is None or last["state"] != "open"):
     status = learner_status.status(db)
     return "down" if status and status.state == learner_status.DOWN else "learner"
   if _any(db, f"{_UNDECIDED} AND t.state IN ('open', 'leased') AND {MAY_TAKE}", worker_id):
