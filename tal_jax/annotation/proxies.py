@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -26,7 +26,7 @@ from tal_jax.encoders.video import sampled
 
 
 def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: Probe, *,
-                height: int = 480) -> None:
+                height: int = 480) -> tuple[str, ...]:
   """Writes the proxy of a video; the file appears when it is complete.
 
   Args:
@@ -34,6 +34,9 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
     output: an .mp4 file.
     looked_at: the video's probe, which has the frame rate.
     height: pixels of the shorter side at most.
+
+  Returns:
+    What is to be told of the video: damage that it can be watched with.
 
   Raises:
     VideoFault: the video cannot be decoded to its end.
@@ -45,6 +48,7 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
   size = [max(2, round(side * scale / 2) * 2) for side in (looked_at.width, looked_at.height)]
   output = pathlib.Path(output)
   part = part_of(output)
+  told: list[str] = []
   try:
     with av.open(f"file:{part}", "w", format="mp4",
                  options={"movflags": "+faststart"}) as container:
@@ -53,7 +57,7 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
       stream.width, stream.height = size
       stream.pix_fmt = "yuv420p"
       stream.time_base = stream.codec_context.time_base = 1 / rate
-      for index, (frame, start) in enumerate(_samples(path, rate, size)):
+      for index, (frame, start) in enumerate(_samples(path, rate, size, told)):
         if not index:
           # Browsers guess colours that are not named.
           stream.codec_context.color_range = frame.color_range
@@ -67,6 +71,7 @@ def write_proxy(path: str | os.PathLike, output: str | os.PathLike, looked_at: P
     os.replace(part, output)
   finally:
     part.unlink(missing_ok=True)
+  return tuple(told)
 
 
 def require_encoder() -> Any:
@@ -85,8 +90,10 @@ def proxy_path(video_id: str, path: pathlib.Path, folder: str | os.PathLike) -> 
 
 
 def playable(video_id: str, path: pathlib.Path, looked_at: Probe, folder: str | os.PathLike, *,
-             height: int = 480) -> pathlib.Path:
+             height: int = 480, tell: Callable[[str], None] = lambda line: None) -> pathlib.Path:
   """The file that the browser plays, made in `folder` if the video will not do and none is there.
+
+  `tell` takes what `write_proxy` returns, line by line.
 
   Raises:
     VideoFault, DataError: as `write_proxy`.
@@ -95,14 +102,15 @@ def playable(video_id: str, path: pathlib.Path, looked_at: Probe, folder: str | 
     return path
   proxy = proxy_path(video_id, path, folder)
   if not proxy.exists():
-    write_proxy(path, proxy, looked_at, height=height)
+    for line in write_proxy(path, proxy, looked_at, height=height):
+      tell(line)
   return proxy
 
 
 def _samples(path: str | os.PathLike, rate: Fraction,
-             size: list[int]) -> Iterator[tuple[Any, Fraction]]:
+             size: list[int], told: list[str]) -> Iterator[tuple[Any, Fraction]]:
   """The frame on the screen at each time k / rate, upright and of square pixels, and the stamp of
-  the video's time 0, seconds."""
+  the video's time 0, seconds. What is wrong with the video is added to `told` at the end."""
   start = None
   for shown, _ in sampled(path, rate):
     if shown.frame is not None:
@@ -110,3 +118,4 @@ def _samples(path: str | os.PathLike, rate: Fraction,
         pts = shown.frame.pts
         start = Fraction(0) if pts is None else pts * shown.frame.time_base - shown.start
       yield upright(shown.frame, size), start
+    told += shown.warnings

@@ -83,6 +83,9 @@ class Maker:
         self._leave_out(job.video)
     else:
       add_videos(self._campaign, [video])
+      if outcome.note:
+        self._say(f"{job.video}: {outcome.note}: people see it as it is; an operator can exclude "
+                  "it on the campaign page")
 
   def _leave_out(self, name: str) -> None:
     exclusions.exclude(self._campaign, name, self._faults[name])

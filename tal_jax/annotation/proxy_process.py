@@ -39,11 +39,12 @@ class Request(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-  """At most one of the two is set; neither: the proxy is there."""
+  """At most one of fault and problem is set; neither: the proxy is there."""
 
   fault: str = ""  # of the video, which can never be made ready
   problem: str = ""  # of the machine, which may pass: no space, a folder that is away
   crashed: bool = False  # `fault` is that the process crashed: once more may do
+  note: str = ""  # of a proxy that is there: damage that it can be watched with
 
 
 def make(request: Request, *, stopped: Callable[[], bool] = lambda: False,
@@ -105,8 +106,10 @@ def _carry_out(request: Request) -> Outcome:
       folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     return Outcome(problem=f"{error.filename}: {error.strerror}")
+  told: list[str] = []
   try:
-    proxies.playable(request.video, path, request.probe, folder, height=request.height)
+    proxies.playable(request.video, path, request.probe, folder, height=request.height,
+                     tell=told.append)
   except VideoFault as error:
     return Outcome(fault=str(error))
   except DataError as error:
@@ -114,7 +117,7 @@ def _carry_out(request: Request) -> Outcome:
   except (OSError, pyav().error.FFmpegError) as error:
     text = f"the proxy of {path}: {error.strerror or error}"
     return Outcome(problem=text) if error.errno in _OF_THE_DISK else Outcome(fault=text)
-  return Outcome()
+  return Outcome(note="; ".join(told))
 
 
 def main() -> None:

@@ -110,6 +110,16 @@ def test_a_video_that_cannot_be_made_is_left_out_with_its_reason(unready):
   assert campaigns.state(unready, "rounds", 0) == "complete"
 
 
+def test_damage_that_a_video_can_be_watched_with_is_told(unready):
+  said = []
+  found, _ = maker(unready, {"v1": [Outcome(note="2 of 60 frames are damaged")]}, said)
+  while found.step():
+    pass
+  assert said == ["v1: 2 of 60 frames are damaged: people see it as it is; an operator can exclude "
+                  "it on the campaign page"]
+  assert states_of(unready)["v1"] != "excluded" and jobs(unready) == []
+
+
 def test_what_is_only_expected_is_left_out_when_it_is_asked_for(make):
   made = make(videos=2)
   campaign.add_videos(made, [video(f"v{i}", False) for i in range(2)])
@@ -196,6 +206,12 @@ def test_a_proxy_from_another_process(tmp_path):
   assert proxy_process.make(request) == Outcome()
   proxy, = (tmp_path / "media").iterdir()
   assert proxy.name.startswith("a.") and proxy.suffix == ".mp4"
+  content = bytearray(draw(path, seconds=4).read_bytes())
+  middle = len(content) // 2
+  content[middle:middle + 200] = bytes(200)
+  path.write_bytes(content)
+  outcome = proxy_process.make(request)
+  assert "frames are" in outcome.note and not outcome.fault and not outcome.problem
   path.write_bytes(b"no video")
   outcome = proxy_process.make(request)
   assert "a.avi" in outcome.fault and not outcome.problem and not outcome.crashed
