@@ -45,7 +45,7 @@ _TEST = [
     "nbmake>=1.5",
     "playwright>=1.40",  # drives Debian's Chromium, see .ci/run
     "pytest>=8.3",
-    "pytest-xdist>=3.6",
+    "pytest-xdist>=3.7",
     "ruff>=0.9",
 ]
 

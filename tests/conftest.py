@@ -14,6 +14,9 @@ if (0, 7) <= tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])
   os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false "
                                      "--xla_backend_optimization_level=0")
 
+# The files that take longest, first: a process that gets one of them last keeps the others waiting.
+_LONGEST = ("test_walkthrough.py", "test_devices.py", "test_benchmark.py", "test_whole_loop.py",
+            "test_simulate_models.py")
 _MOST_MAPS = 30_000
 _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -27,6 +30,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+  items.sort(key=lambda item: item.path.name not in _LONGEST)
   if not config.getoption("--slow"):
     skip = pytest.mark.skip(reason="slow: run with --slow")
     for item in items:
