@@ -89,7 +89,9 @@ def _run_seed(shared: context.Context, directory: Workdir, report: Reporter) -> 
   steps = 1 + math.ceil((budget - num_initial) / config.batch_size)
   # The seeds to come may have a few videos more or fewer.
   report.expect_more((config.seeds - shared.seed) * len(config.strategies) * steps)
+  report.working("first trainings", 0, 2)
   start = _start(shared, num_initial)
+  report.working("first trainings", 1, 2)
   full_map, lines = shared.full_training()
   for line in lines:
     report.say(f"seed {shared.seed}, all labels: {line}")
