@@ -82,7 +82,7 @@ def test_progress_exclusions_and_remarks(disputed, open_page, shoot):
   made, url, token = disputed
   page = open_page(f"{url}#{token}")
   tile = page.locator(".tile[aria-label='Videos']")
-  expect(tile.locator(".value")).to_have_text("0 of 20")
+  expect(tile.locator(".value")).to_have_text("0 of 4")  # six, of which two are left out
   expect(page.get_by_text("2 videos left out", exact=False)).to_be_visible()
   expect(page.locator(".tile[aria-label='Round'] .muted").first).to_have_text(
       "open, 0 of 4 decided")
