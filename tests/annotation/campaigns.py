@@ -1,5 +1,8 @@
 """Small campaigns for tests, and what must hold in the database of any campaign at any time."""
 
+import itertools
+import sqlite3
+
 import numpy as np
 import pytest
 
@@ -131,3 +134,15 @@ def _check_scores(made, tasks, answers):
         expected = pair_agreement(np.reshape(sorted(set(one.segments)), (-1, 2)),
                                   final.reshape(-1, 2), made.policy.match_tiou)
       assert (found["f1"], found["tiou"]) == pytest.approx(expected)
+
+
+def deny_write(made, fault):
+  """Lets the database refuse the write number `fault` from here on, and no other."""
+  writes = itertools.count()
+
+  def deny(action, *_):
+    writing = action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+    return sqlite3.SQLITE_DENY if writing and next(writes) == fault else sqlite3.SQLITE_OK
+
+  with made.store.write() as db:
+    db.set_authorizer(deny)

@@ -91,14 +91,7 @@ def test_a_fault_at_any_write_of_a_submission(tmp_path):
   tables = ("assignments", "segments", "leases", "tasks", "videos", "rounds", "events")
   before = [campaigns.select(made, f"SELECT * FROM {table}") for table in tables]
   for fault in itertools.count():
-    writes = itertools.count()
-
-    def deny(action, *_, fault=fault, writes=writes):
-      writing = action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
-      return sqlite3.SQLITE_DENY if writing and next(writes) == fault else sqlite3.SQLITE_OK
-
-    with made.store.write() as db:
-      db.set_authorizer(deny)
+    campaigns.deny_write(made, fault)
     try:
       submit(made, worker, 1, "s", [(1.0, 2.0)])
       break

@@ -139,14 +139,7 @@ def test_a_fault_at_any_write_of_a_submission(tmp_path):
   before = [select(made, f"SELECT * FROM {table}") for table in tables]
   given = {1: [(1.0, 2.0)], 2: [], 3: [(3.0, 4.0)]}
   for fault in itertools.count():
-    writes = itertools.count()
-
-    def deny(action, *_, fault=fault, writes=writes):
-      writing = action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
-      return sqlite3.SQLITE_DENY if writing and next(writes) == fault else sqlite3.SQLITE_OK
-
-    with made.store.write() as db:
-      db.set_authorizer(deny)
+    campaigns.deny_write(made, fault)
     try:
       submit_all(made, worker, given, "s")
       break

@@ -94,6 +94,20 @@ export const setIcon = (button, name) =>
  */
 export const keyHint = (id) => h('kbd', {'aria-hidden': 'true', 'data-keys': hintOf(id)});
 
+/** The field for a comment, whose id is `comment`, with its label and key. */
+export const commentLine = (field) =>
+  h(
+    'div',
+    {class: 'comment-line'},
+    h(
+      'label',
+      {for: 'comment'},
+      h('span', {class: 'unseen', text: 'Comment'}),
+      keyHint('comment'),
+    ),
+    field,
+  );
+
 /**
  * A button for a command of the keyboard map.
  * @param {(id: string) => void} run

@@ -1,6 +1,6 @@
 /** What this annotator answered and may still correct: a list, and one of them in the editor. */
 
-import {commandButton, h, keyHint, put, say, set} from './dom.js';
+import {commandButton, commentLine, h, put, say, set} from './dom.js';
 import {randomId} from './draft.js';
 import {Editor} from './editor.js';
 import {clipOf, toBoundary} from './frames.js';
@@ -129,17 +129,7 @@ export class Correction {
         'div',
         {class: 'answer'},
         answer.unusable ? h('p', {class: 'muted', text: `You said: ${inWords(answer)}.`}) : null,
-        h(
-          'div',
-          {class: 'comment-line'},
-          h(
-            'label',
-            {for: 'comment'},
-            h('span', {class: 'unseen', text: 'Comment'}),
-            keyHint('comment'),
-          ),
-          this.comment,
-        ),
+        commentLine(this.comment),
         this.missing,
         h(
           'div',

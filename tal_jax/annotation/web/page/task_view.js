@@ -3,7 +3,7 @@
  * its draft goes to the server as it changes, and so does its lease.
  */
 
-import {commandButton, h, keyHint, put, say, set} from './dom.js';
+import {commandButton, commentLine, h, put, say, set} from './dom.js';
 import {decode, encode, markedOf, newest, randomId} from './draft.js';
 import {Editor} from './editor.js';
 import {clipOf, frameAt} from './frames.js';
@@ -136,17 +136,7 @@ export class TaskView {
       h(
         'div',
         {class: 'answer'},
-        h(
-          'div',
-          {class: 'comment-line'},
-          h(
-            'label',
-            {for: 'comment'},
-            h('span', {class: 'unseen', text: 'Comment'}),
-            keyHint('comment'),
-          ),
-          this.comment,
-        ),
+        commentLine(this.comment),
         this.missing,
         h('div', {class: 'row'}, this.send, this.stopButton),
         this.skip,
