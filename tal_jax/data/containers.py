@@ -32,6 +32,7 @@ _KINDS = {
         f"a container that is not read; convert it with the program that wrote it: {_SAVE}",
     (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar"): _ARCHIVE,
 }
+_FOLDERS = 20  # of a folder that are looked into
 OBJECTS = (f"say a dictionary that numpy.save was given, {_RISK}: x = numpy.load(FILE, "
            f"allow_pickle=True).item(); for ID, array in x.items(): {_SAVE} (a list of arrays of "
            "one length: numpy.stack)")
@@ -52,8 +53,9 @@ def refused(path: str | os.PathLike) -> str | None:
   if not path.is_dir():
     what = _alone(path) or describe(path.name)
     return f"{path.name} is {what}" if what else None
-  found = sorted(entry.name for entry in os.scandir(path) if describe(entry.name))
-  return _several(found) if found else None
+  folders = [path, *sorted(entry for entry in path.iterdir() if entry.is_dir())[:_FOLDERS]]
+  found = ([name for name in sorted(os.listdir(folder)) if describe(name)] for folder in folders)
+  return next((_several(names) for names in found if names), None)
 
 
 def _several(names: Sequence[str]) -> str:

@@ -96,4 +96,5 @@ def detect(probe: Probe) -> str | None:
 
 
 FORMATS = (Format("bmn", "proposals", "a folder of v_ID.csv with xmin,xmax,...,score, shares of "
-                  "the video; BMN's and BSN's", detect, read, options=("durations",), write=write),)
+                  "the video; BMN's and BSN's", detect, read, options=("durations",), write=write,
+                  fields=_COLUMNS),)

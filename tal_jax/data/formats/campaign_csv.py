@@ -56,4 +56,4 @@ def _detect(probe: Probe) -> str | None:
 
 
 FORMATS = (Format("campaign", "annotations", "the csv of an annotation campaign: a line an "
-                  "instance", _detect, read, fields=_COLUMNS),)
+                  "instance", _detect, read),)

@@ -156,4 +156,5 @@ def _detect(probe: Probe) -> str | None:
 
 
 FORMATS = (Format("label_studio", "annotations", "Label Studio's JSON: a list of tasks with their "
-                  "annotations", _detect, read),)
+                  "annotations", _detect, read, fields=("data", "annotations", "result",
+                                                        "timelinelabels")),)

@@ -21,4 +21,4 @@ def write(path: pathlib.Path, file: PredictionFile) -> None:
 
 FORMATS = (Format("activitynet", "predictions",
                   "JSON {results: {id: [{label, score, segment}]}}, seconds", detect_results, read,
-                  write=write),)
+                  write=write, fields=("results", "label", "score", "segment")),)

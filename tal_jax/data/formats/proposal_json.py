@@ -78,4 +78,4 @@ def detect_results(probe: Probe) -> str | None:
 
 FORMATS = (Format("activitynet", "proposals",
                   "JSON {results: {id: [{score, segment}]}}, seconds", detect_results, read,
-                  write=write),)
+                  write=write, fields=("results", "score", "segment")),)

@@ -24,7 +24,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tal_jax.data.formats import seen
+from tal_jax.data.formats import nearest
 from tal_jax.data.option_names import advice, option
 from tal_jax.data.text_file import read_head, read_text
 from tal_jax.data.types import DataError, StructuralFault
@@ -123,8 +123,9 @@ def detect(path: str | os.PathLike, kind: str) -> tuple[str, str]:
             if x.kind != kind and (why := _sign(x, probe))]
   known = "\n".join(f"  {x.name}: {x.looks}" for x in formats(kind))
   name_one = advice(f"{kind}_format", "Name one with {} if it was not recognised.")
+  said = nearest.refusal(probe, kind, formats(kind), lambda name: _probe(probe.path / name))
   raise DataError(f"{path} is in no known format of {kind}.{''.join([*others[:1], *faults])} "
-                  f"{seen.describe(probe)}{seen.nearest(probe, formats(kind))}\n"
+                  f"{said}\n"
                   f"Known are:\n{known}" + (f"\n{name_one.strip()}" if name_one else ""))
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tal_jax.data.table import column_key, delimiter_of, header
+from tal_jax.data import arrays
+from tal_jax.data.numbers import number
+from tal_jax.data.table import delimiter_of, header
 from tal_jax.data.text_file import what_it_is
+from tal_jax.data.types import DataError
 
 if TYPE_CHECKING:
-  from tal_jax.data.formats.registry import Format, Probe
+  from tal_jax.data.formats.registry import Probe
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[\[\]{}]')
 _LEVELS = 4  # of objects in JSON that are looked at
 _SHOWN = 12  # names that a message shows
+_TEXTS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".xml", ".eaf")
+_VIDEOS = {".mp4", ".mkv", ".avi", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
+_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -23,12 +30,14 @@ def describe(probe: Probe) -> str:
   """A sentence or two on what is there: keys, columns, suffixes, the first line."""
   if probe.path.is_dir():
     return _folder(probe)
+  if probe.suffix in (".npy", ".npz"):
+    return _array(probe)
   if not probe.text.strip():
     other = what_it_is(probe.path)
     if other:
       return f"The file is {other.split(':')[0]}."
     return "The file is empty." if probe.whole else "The file has only blank lines."
-  if _is_json(probe):
+  if is_json(probe):
     levels = _keys(probe.text)
     top = ("a list" if probe.text.lstrip()[0] == "[" else
            "an object with the keys " + _names(levels[0]) if levels and levels[0] else
@@ -37,45 +46,76 @@ def describe(probe: Probe) -> str:
     return f"It is JSON, {top}" + "".join(
         f"; in it objects with the keys {_names(keys)}" for keys in inner) + "."
   columns = header(probe.text)
+  if len(columns) > 1 and any(number(name) is not None for name in columns):
+    return ("It is a table without a line that names the columns; its first line is "
+            f"{_first(probe)}.")
   if len(columns) > 1:
     separator = _SEPARATORS.get(delimiter_of(probe.text), "another character")
     return f"It is a table, separated by {separator}, with the columns {_names(columns)}."
-  first = next(line for line in probe.text.split("\n") if line.strip())
-  return f"It is a text that begins with the line {first[:80]!r}."
+  return f"It is a text that begins with the line {_first(probe)}."
 
 
-def nearest(probe: Probe, formats: Sequence[Format]) -> str:
-  """A sentence, after a blank, on the format that lacks least; "" if none has anything in common.
+def fields(probe: Probe) -> list[str]:
+  """The names of the columns of a table, or of the keys in JSON."""
+  if is_json(probe):
+    return list(dict.fromkeys(key for keys in _keys(probe.text) for key in keys))
+  return [name for name in header(probe.text) if name]
 
-  Formats say in `Format.fields` which columns or keys they need.
-  """
-  if _is_json(probe):
-    has = {column_key(key) for keys in _keys(probe.text) for key in keys}
-  else:
-    has = set(map(column_key, header(probe.text)))
-  common = {x: sum(column_key(field) in has for field in x.fields) for x in formats}
-  if not any(common.values()):
-    return ""
-  best = max(common, key=lambda x: (common[x], -len(x.fields)))
-  lacks = [field for field in best.fields if column_key(field) not in has]
-  return f" Nearest is {best.name!r}" + (f", which needs also {', '.join(lacks)}." if lacks
-                                         else f": {best.looks}.")
+
+def first_text(probe: Probe) -> str:
+  """The name of the first text file in a folder; "" if there is none."""
+  return next((name for name in probe.names if name.lower().endswith(_TEXTS)
+               and (probe.path / name).is_file()), "")
+
+
+def hint_of_features(probe: Probe) -> str:
+  """For what was named as features: what is to be done with it, after a blank; else ""."""
+  suffixes = {os.path.splitext(name)[1].lower() for name in probe.names or (probe.path.name,)}
+  if suffixes & _VIDEOS:
+    return " These are videos: experiments.extract_features makes features of them."
+  if suffixes & _PICTURES:
+    return " These are pictures: features of them are wanted, made by a network."
+  if not probe.names and probe.path.is_file() and probe.suffix != ".mat":
+    what = what_it_is(probe.path) or ""
+    if "HDF5" in what:
+      return " Give its name the suffix .h5."
+  return ""
+
+
+def _first(probe: Probe) -> str:
+  """The first line that is not blank, in quotes."""
+  return repr(next(line for line in probe.text.split("\n") if line.strip())[:80])
+
+
+def _array(probe: Probe) -> str:
+  try:
+    if probe.suffix == ".npz":
+      return f"It is a NumPy archive of the arrays {_names(arrays.npz_members(probe.path))}."
+    return f"It is one array of shape {arrays.shape(arrays.Place(probe.path))}."
+  except DataError as error:
+    return f"It is a NumPy file that {str(error).removeprefix(f'{probe.path}').lstrip(': ')}."
 
 
 def _folder(probe: Probe) -> str:
   folders = [name for name in probe.names if (probe.path / name).is_dir()]
   if folders:
+    inside = sorted(x for x in os.listdir(probe.path / folders[0]) if not x.startswith("."))
     return (f"It holds the folders {', '.join(folders[:5])}: is it one of them, or several with a "
-            "comma between?")
+            f"comma between? In {folders[0]}: {_kinds(inside)}.")
   if not probe.names:
     return "The folder is empty."
-  counts = Counter((probe.path / name).suffix.lower() or "no suffix" for name in probe.names)
-  return "It is a folder of " + ", ".join(
-      f"{count} {'file' if count == 1 else 'files'} with {suffix}"
-      for suffix, count in counts.most_common(5)) + f", e.g. {probe.names[0]}."
+  return f"It is a folder of {_kinds(probe.names)}."
 
 
-def _is_json(probe: Probe) -> bool:
+def _kinds(names: Sequence[str]) -> str:
+  """How many entries of a folder have which suffix, and an example."""
+  counts = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names)
+  return ", ".join(f"{count} {'file' if count == 1 else 'files'} with {suffix}"
+                   for suffix, count in counts.most_common(5)) + (
+                       f", e.g. {names[0]}" if names else "nothing")
+
+
+def is_json(probe: Probe) -> bool:
   return probe.text.lstrip()[:1] in ("{", "[")
 
 
