@@ -32,7 +32,7 @@ from experiments.workdir import write_json
 from tal_jax.data.types import DataError
 
 # Each is a module of experiments.benchmarks with cases(size) and measure(case).
-ITEMS = ("retrain", "lal", "step", "evaluator", "startup", "detector")
+ITEMS = ("retrain", "lal", "step", "evaluator", "startup", "detector", "checks")
 SIZES = {"small": ITEMS[:4], "full": ITEMS}  # what is measured without --only
 _PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib", "msgspec")
 

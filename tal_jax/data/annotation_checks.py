@@ -116,16 +116,22 @@ def check_truths(video: VideoAnnotation, file: str) -> list[Problem]:
 def duplicates(video: VideoAnnotation, tolerance: float = SAME_TRUTH
                ) -> list[tuple[np.ndarray, str, int]]:
   """Truths that stand several times: the first one's segment and label, and how often."""
-  kept: list[list] = []
   if len(set(video.labels)) == len(video.labels):
     return []
+  kept: list[list] = []
+  # Those of one label whose starts are near, so that a video of thousands of truths takes no time.
+  cells: dict[tuple[str, int], list[int]] = {}
   for segment, label in zip(video.segments, video.labels, strict=True):
-    for group in kept:
-      if group[1] == label and (np.abs(group[0] - segment) <= tolerance).all():
-        group[2] += 1
-        break
-    else:
-      kept.append([segment, label, 1])
+    cell = int(segment[0] // tolerance) if np.isfinite(segment).all() else None
+    near = [] if cell is None else sorted(
+        i for step in (-1, 0, 1) for i in cells.get((label, cell + step), ()))
+    first = next((i for i in near if (np.abs(kept[i][0] - segment) <= tolerance).all()), None)
+    if first is not None:
+      kept[first][2] += 1
+      continue
+    if cell is not None:
+      cells.setdefault((label, cell), []).append(len(kept))
+    kept.append([segment, label, 1])
   return [tuple(group) for group in kept if group[2] > 1]
 
 

@@ -6,9 +6,12 @@ All are [T, d], time first. Nothing is cached, and nothing that could run code i
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +24,8 @@ SUFFIXES = (".npy", ".npz", ".csv", ".csv.gz", *HDF5_SUFFIXES)
 _TRIES = 5  # see _again
 _DEFAULT_KEY = "feats"
 _GRID_ATTRIBUTES = TimeGrid._fields
+_MOST_KEPT = 8  # files, in `kept_open`
+_KEPT: ContextVar[dict[str, Any] | None] = ContextVar("kept", default=None)
 
 
 class Place(NamedTuple):
@@ -60,6 +65,15 @@ def stem(name: str) -> str:
   return next((name[:-len(x)] for x in SUFFIXES if low.endswith(x)), name)
 
 
+def npz_members(path: pathlib.Path) -> list[str]:
+  """The names of the arrays in an .npz file, sorted; DataError if it is none."""
+  try:
+    with zipfile.ZipFile(path) as archive:
+      return sorted(member.removesuffix(".npy") for member in archive.namelist())
+  except (OSError, zipfile.BadZipFile) as error:
+    raise DataError(f"{path} cannot be read ({error})") from error
+
+
 def hdf5_members(path: pathlib.Path, group: str = "/") -> list[str]:
   """The names in a group of an HDF5 file, sorted; none if it is no group."""
   with open_hdf5(path) as root:
@@ -68,9 +82,13 @@ def hdf5_members(path: pathlib.Path, group: str = "/") -> list[str]:
 
 def hdf5_grids(path: pathlib.Path) -> dict[str, TimeGrid]:
   """The time grids that `write_hdf5` stored with the arrays; those at the top of the file."""
+  exists = _h5py().h5a.exists
   with open_hdf5(path) as root:
-    return {name: TimeGrid(*(float(item.attrs[x]) for x in _GRID_ATTRIBUTES))
-            for name, item in root.items() if all(x in item.attrs for x in _GRID_ATTRIBUTES)}
+    # Asked of the library itself: opening each of many members would take longer than all else.
+    timed = [name for name in root if all(exists(root.id, x.encode(), obj_name=name.encode())
+                                          for x in _GRID_ATTRIBUTES)]
+    return {name: TimeGrid(*(float(root[name].attrs[x]) for x in _GRID_ATTRIBUTES))
+            for name in timed}
 
 
 def write_hdf5(path: pathlib.Path, arrays: Iterable[tuple[str, np.ndarray, TimeGrid]]) -> None:
@@ -82,7 +100,32 @@ def write_hdf5(path: pathlib.Path, arrays: Iterable[tuple[str, np.ndarray, TimeG
 
 
 def open_hdf5(path: pathlib.Path):
-  """The open HDF5 file; DataError if it is none."""
+  """The open HDF5 file, in a context that closes it; DataError if it is none."""
+  kept = _KEPT.get()
+  if kept is None:
+    return _opened(path)
+  key = os.fspath(path)
+  if key not in kept:
+    if len(kept) >= _MOST_KEPT:
+      kept.pop(next(iter(kept))).close()
+    kept[key] = _opened(path)
+  return contextlib.nullcontext(kept[key])
+
+
+@contextlib.contextmanager
+def kept_open() -> Iterator[None]:
+  """Within it, in this thread, an HDF5 file that is read again and again is opened but once."""
+  kept: dict[str, Any] = {}
+  token = _KEPT.set(kept)
+  try:
+    yield
+  finally:
+    _KEPT.reset(token)
+    for file in kept.values():
+      file.close()
+
+
+def _opened(path: pathlib.Path):
   try:
     return _h5py().File(path, "r")
   except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -69,7 +70,7 @@ def refuse_repeated(value: Any, path: str | os.PathLike) -> None:
   """Raises DataError if an object in `value` has a key twice: one of its values would be lost."""
   if isinstance(value, Members):
     keys = [key for key, _ in value]
-    twice = next((key for key in dict.fromkeys(keys) if keys.count(key) > 1), None) if (
+    twice = next((key for key, count in Counter(keys).items() if count > 1), None) if (
         len(set(keys)) < len(keys)) else None
     if twice is not None:
       raise DataError(f"{path}: {twice!r} stands there {keys.count(twice)} times: keep one, with "

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
@@ -151,8 +152,8 @@ def _load_results(path: str | os.PathLike) -> dict[str, Any]:
   def members(pairs):
     content = dict(pairs)
     if len(content) < len(pairs):
-      names = [name for name, _ in pairs]
-      repeated.extend(name for name in content if names.count(name) > 1)
+      counts = Counter(name for name, _ in pairs)
+      repeated.extend(name for name, count in counts.items() if count > 1)
     return content
 
   content = parse(read_text(path), path, members)

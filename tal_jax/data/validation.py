@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from tal_jax.data import annotation_checks, unit_checks
+from tal_jax.data import annotation_checks, arrays, unit_checks
 from tal_jax.data.annotations import find_id, frame_rate
 from tal_jax.data.feature_checks import check_features
 from tal_jax.data.feature_names import prefix_problems
@@ -63,7 +63,8 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
   problems += unit_checks.check_units(annotations, rates, annotations_file)
   extents: dict[str, Extent] = {}
   if store is not None:
-    found, extents = check_features(annotations, store, used, progress)
+    with arrays.kept_open():
+      found, extents = check_features(annotations, store, used, progress)
     problems += found
   if proposals is not None:
     problems += _check_proposals(annotations, proposals, used, rates, proposals_file)
