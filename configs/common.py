@@ -63,6 +63,7 @@ def defaults() -> ConfigDict:
   config.point.context = "conv"  # or "maxpool" (TemporalMaxer), "transformer" (ActionFormer)
   config.point.width = 64
   config.point.members = 3  # networks whose outputs are averaged; as many times the seconds
+  # The steps are a rule, no search on held-out labels: tal_jax/models/point/detector.py.
   config.point.steps = 400  # of a training from nothing
   config.point.warm_steps = 100  # of a round that starts from the last one's weights; 0: never
   config.point.batch_size = 8

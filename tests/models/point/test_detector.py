@@ -111,6 +111,28 @@ def test_warm_starts(without_steps):
   assert info.num_steps == 300
 
 
+@pytest.mark.parametrize("begun_with, num_videos, levels, wanted, warm_steps, goes_on", [
+    (0, 1, Levels(2, 5), Levels(2, 5), 100, False),  # the first labels
+    (5, 5, Levels(2, 5), Levels(2, 5), 100, True),
+    (5, 9, Levels(2, 5), Levels(2, 5), 100, True),
+    (5, 10, Levels(2, 5), Levels(2, 5), 100, False),  # twice as many
+    (5, 3, Levels(2, 5), Levels(2, 5), 100, True),  # answers were taken back
+    (5, 9, Levels(2, 5), Levels(2, 5), 0, False),
+    (5, 9, Levels(2, 6), Levels(4, 5), 100, True),  # as fine, and as coarse: 64 rows
+    (5, 9, Levels(2, 5), Levels(1, 6), 100, False),  # a finer level is wanted
+    (5, 9, Levels(2, 5), Levels(4, 5), 100, False)])  # 32 rows, and 64 are wanted
+def test_the_rule_of_the_number_of_steps(begun_with, num_videos, levels, wanted, warm_steps,
+                                         goes_on):
+  settings = lib.Settings(warm_steps=warm_steps)
+  assert lib.goes_on(levels, begun_with, num_videos, wanted, settings) is goes_on
+
+
+def test_a_training_from_nothing_takes_the_same_steps_for_any_number_of_labels(without_steps):
+  assert (lib.Settings().steps, lib.Settings().warm_steps) == (400, 100)
+  for videos in ([0], [0, 1], [0, 1, 2, 3, 4]):
+    assert fit(videos)[1].num_steps == SETTINGS.steps
+
+
 def test_levels_that_no_longer_do_begin_again(without_steps):
   params, _, _ = fit([0, 1])
   point = lib.Point(SETTINGS)
