@@ -40,6 +40,7 @@ PROBLEMS = 1  # exit code
 _READING = ("annotations_format", "features_format", "proposals_format", "fps", "stride", "window",
             "feature_key", "num_proposals", "background", "video_info", "label",
             "no_class")
+_MOST_WINDOWS = 3e7  # of all videos, that the memory is asked to hold
 _COLUMNS = (("subset", "subset"), ("videos", "videos"), ("hours", "hours"), ("classes", "classes"),
             ("instances", "instances"), ("empty_truths", "empty"), ("copied_truths", "copies"),
             ("median_instance_seconds", "median s"),
@@ -160,11 +161,23 @@ def _proposals(parts: Parts, data: Mapping[str, Any]):
   said = "sliding windows, " + ", ".join(f"{key} {value:g}" for key, value in windows.items()
                                          if value)
 
+  total = sum(_num_windows(x.duration, windows) for x in videos.values()
+              if is_duration(x.duration))
+  if total > _MOST_WINDOWS:
+    return None, f"{said}: about {total:.2g} of them, too many to count their recall"
+
   def draw(video_id: str) -> np.ndarray | None:
     duration = videos[video_id].duration
     return sliding_windows(duration, **windows) if is_duration(duration) else None
 
   return draw, said
+
+
+def _num_windows(duration: float, windows: Mapping[str, float | None]) -> float:
+  """About how many sliding windows a video has, without making them."""
+  shortest, ratio = windows.get("shortest") or 2.0, windows.get("ratio") or 1.4
+  step = shortest * (1 - (windows.get("overlap") or 0.0))
+  return min(duration / step * ratio / (ratio - 1), windows.get("most") or np.inf)
 
 
 def main() -> None:

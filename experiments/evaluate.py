@@ -29,6 +29,7 @@ from absl import flags
 from experiments import cli, evaluate_notes
 from tal_jax.data import label_checks, option_names
 from tal_jax.data.ground_truth import Subset, ground_truth, over_ignored, read_subset
+from tal_jax.data.near_names import Near, form
 from tal_jax.data.predictions import PredictionFile, read_predictions, reindex
 from tal_jax.data.types import DataError
 from tal_jax.metrics.average_precision import DEFAULT_TIOUS, detection_map
@@ -90,7 +91,8 @@ def examine(truth_path: str, predictions_path: str, subset: str,
   predictions = reindex(file, ids, classes)
   excused = over_ignored(predictions, annotations, ids)
   result = detection_map(truth, predictions, tious, excused=excused)
-  notes = [*evaluate_notes.ignored(file, predictions, classes),
+  notes = [*evaluate_notes.units(file, annotations),
+           *evaluate_notes.ignored(file, predictions, classes),
            *evaluate_notes.outside(file, predictions, annotations, ids),
            *evaluate_notes.without_predictions(file, predictions, annotations, ids, classes),
            *evaluate_notes.doubtful(annotations, ids, classes), *_other_notes(read, file)]
@@ -162,13 +164,19 @@ def table(result: dict[str, Any], notes: Sequence[str] | None = None) -> str:
 def _check_overlap(path: str, what: str, given: Sequence[str], expected: Sequence[str]) -> None:
   """DataError if nothing matches: an mAP of 0 would hide that the names differ."""
   if given and not set(given) & set(expected):
-    hint = evaluate_notes.did_you_mean(given[:5], expected)
+    first, there, hint = given[0], expected[0], evaluate_notes.did_you_mean(given[:5], expected)
+    near = Near(expected)
+    same = [name for name in given if near.same(name)]
+    if same:
+      first, there = same[0], near.same(same[0])[0]
+      hint = (f"; did you mean {there!r}{form(first, there)}? {len(same)} of them differ in "
+              "spelling alone.")
     if {name.removeprefix("v_") for name in given} & set(expected):
       hint = ". Take the prefix 'v_' off the predictions' ids."
     elif {"v_" + name for name in given} & set(expected):
       hint = ". Add the prefix 'v_' to the predictions' ids."
     raise DataError(f"{path}: none of its {len(given)} {what} occurs in the subset: it has for "
-                    f"example {given[0]!r}, the ground truth {expected[0]!r}{hint or '.'}")
+                    f"example {first!r}, the ground truth {there!r}{hint or '.'}")
 
 
 def _write(path: str, result: dict[str, Any]) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from tal_jax.data import label_checks
-from tal_jax.data.near_names import Near
+from tal_jax.data import label_checks, time_units, unit_checks
+from tal_jax.data.annotation_checks import is_duration
+from tal_jax.data.annotations import frame_rate
+from tal_jax.data.near_names import LOOK_ALIKE, Near
 from tal_jax.data.predictions import PredictionFile
 from tal_jax.data.types import Annotations, Predictions
 
@@ -70,6 +72,22 @@ def doubtful(annotations: Annotations, ids: Sequence[str], classes: Sequence[str
                   + ", ".join(map(repr, names)) for names in label_checks.alike(classes)]
 
 
+def units(file: PredictionFile, annotations: Annotations) -> list[str]:
+  """Predictions that reach far past the ends of their videos, or not beyond their beginnings."""
+  ends = np.full(len(file.video_ids), -np.inf)
+  np.maximum.at(ends, file.predictions.video, file.predictions.segments[:, 1])
+  known = [(end, video.duration, frame_rate(video) or np.nan)
+           for end, video in zip(ends, map(annotations.videos.get, file.video_ids), strict=True)
+           if video is not None and np.isfinite(end) and is_duration(video.duration)]
+  columns = tuple(np.array(known, np.float64).reshape(-1, 3).T)
+  unit = time_units.misread(*columns)
+  if unit is None:
+    return []
+  fit = "; shares of the videos?" if unit == time_units.SHARES else unit_checks.would_fit(*columns)
+  return ["the predictions look as if they were not in seconds: "
+          f"{unit_checks.describe(*columns)}{fit}"]
+
+
 def listed(names: Collection[str], among: Collection[str]) -> str:
   """The first names, and of those which other names they resemble."""
   shown = list(names)[:_SHOWN]
@@ -88,7 +106,7 @@ def did_you_mean(names: Sequence[str], among: Collection[str]) -> str:
     return ""
   same = {unicodedata.normalize("NFC", x) for x in found} & {
       unicodedata.normalize("NFC", x) for x in names}
-  form = " (the same to the eye: letters composed here, decomposed there)" if same else ""
+  form = LOOK_ALIKE if same else ""
   return f"; did you mean {', '.join(map(repr, found[:_SHOWN]))}{form}?"
 
 

@@ -18,6 +18,8 @@ TIME_TOLERANCE = 1e-6  # seconds
 # ActivityNet 1.3's 52 copies 49 are equal to the last bit, 3 differ in the 14th digit.
 SAME_TRUTH = 1e-3  # seconds
 _RATE_TOLERANCE = 0.05
+_EMPTY_SHARE = 0.3  # of the truths, from which their bounds are something else than start and end
+_FEW = 3
 
 
 def check_subsets(annotations: Annotations, split: Split | None,
@@ -113,6 +115,30 @@ def check_truths(video: VideoAnnotation, file: str) -> list[Problem]:
   return problems + _check_frames(video, file)
 
 
+def check_bounds(annotations: Annotations, file: str) -> list[Problem]:
+  """Whether the bounds of truths are start and end: not the other way round, nor a length."""
+  segments = {key: x.segments[np.isfinite(x.segments).all(axis=1)]
+              for key, x in annotations.videos.items()}
+  bounds = np.concatenate([np.zeros((0, 2)), *segments.values()])
+  durations = np.repeat([x.duration for x in annotations.videos.values()],
+                        list(map(len, segments.values()))).astype(np.float64)
+  empty = bounds[:, 1] <= bounds[:, 0]
+  if empty.sum() < max(_FEW, _EMPTY_SHARE * len(bounds)):
+    return []
+  example = bounds[empty][0]
+  inside = ~(bounds.sum(axis=1) > durations + TIME_TOLERANCE)
+  if (bounds[empty, 0] == bounds[empty, 1]).all():
+    why = "points in time? A truth needs a start and an end"
+  elif empty.all():
+    why = "[end, start]? The two are to be exchanged"
+  elif inside.all():
+    why = "[start, length]? Then the end is start + length"
+  else:
+    why = "some are [end, start]?"
+  return [Problem("ends before starts", file, "", f"{empty.sum()} of {len(bounds)} truths, "
+                  f"[{example[0]:.6g}, {example[1]:.6g}] say: {why}")]
+
+
 def duplicates(video: VideoAnnotation, tolerance: float = SAME_TRUTH
                ) -> list[tuple[np.ndarray, str, int]]:
   """Truths that stand several times: the first one's segment and label, and how often."""
@@ -122,7 +148,8 @@ def duplicates(video: VideoAnnotation, tolerance: float = SAME_TRUTH
   # Those of one label whose starts are near, so that a video of thousands of truths takes no time.
   cells: dict[tuple[str, int], list[int]] = {}
   for segment, label in zip(video.segments, video.labels, strict=True):
-    cell = int(segment[0] // tolerance) if np.isfinite(segment).all() else None
+    cell = (int(segment[0] // max(tolerance, SAME_TRUTH)) if np.isfinite(segment).all()
+            else None)
     near = [] if cell is None else sorted(
         i for step in (-1, 0, 1) for i in cells.get((label, cell + step), ()))
     first = next((i for i in near if (np.abs(kept[i][0] - segment) <= tolerance).all()), None)

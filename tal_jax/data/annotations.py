@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data.formats import registry
-from tal_jax.data.numbers import number
+from tal_jax.data.numbers import number, rate
 from tal_jax.data.option_names import advice
 from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
 
@@ -202,7 +202,7 @@ def frame_rate(video: VideoAnnotation) -> float | None:
   """
   fps = video.extra.get("fps")
   if fps is not None:
-    return number(fps) if _is_positive(number(fps)) else None
+    return rate(fps) if _is_positive(rate(fps)) else None
   count = number(next((video.extra[x] for x in _FRAME_COUNT_FIELDS if x in video.extra), None))
   if _is_positive(count) and _is_positive(video.duration):
     return count / video.duration

@@ -2,10 +2,10 @@
 
 Columns are separated by commas, by semicolons (with decimal commas or points) or by tabs.
 
-A header is a first line that holds something else than numbers, or just counts 0, 1, 2, ... Left
-out are leading columns that number or date the rows: one without a name (pandas, R), one named
-`Unnamed: 0`, `index`, `frame`, `time` and the like if it grows, and one that the header does not
-name at all (R's write.table).
+A header is a first line that holds something else than numbers, or just counts 0, 1, 2, ...; it may
+be a comment, as numpy.savetxt writes it. Left out are comments (#) and leading columns that number
+or date the rows: one without a name (pandas, R), one named `Unnamed: 0`, `index`, `frame`, `time`
+and the like if it grows, and one that the header does not name at all (R's write.table).
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ def values(path) -> np.ndarray:
   if not table.lines:
     return np.zeros((0, table.width), np.float32)
   first = len(table.left_out)
-  rows = np.loadtxt(table.lines, np.float32, delimiter=",", ndmin=2, quotechar='"',
-                    usecols=range(first, first + table.width) if first else None)
+  try:
+    rows = np.loadtxt(table.lines, np.float32, delimiter=",", ndmin=2, quotechar='"', comments=None,
+                      usecols=range(first, first + table.width) if first else None)
+  except ValueError as error:
+    raise _no_number(table, first) or error from error
   if rows.shape[1] != table.width:
     raise ValueError(f"{table.width} columns in its first line, {rows.shape[1]} below")
   return rows
@@ -79,7 +82,13 @@ def _table(text: str) -> Table:
   elif "\t" in text.partition("\n")[0]:
     text = text.replace("\t", ",")
   lines = [line for line in text.split("\n") if line.strip()]
+  comments = [line for line in lines if line.startswith("#")]
+  lines = [line for line in lines if not line.startswith("#")]
   first = _cells(lines[0]) if lines else []
+  named = _cells(comments[-1].lstrip("# ")) if comments else []
+  if len(named) == len(first) > 1 and not _is_header(first) and _is_header(named):
+    lines.insert(0, comments[-1].lstrip("# "))  # as numpy.savetxt writes it
+    first = named
   if not _is_header(first):
     return Table(lines, len(first), ())
   width = len(_cells(lines[1])) if len(lines) > 1 else len(first)
@@ -95,6 +104,21 @@ def _table(text: str) -> Table:
       break
     added.append(name.strip())
   return Table(lines[1:], width - len(added), tuple(added))
+
+
+def _no_number(table: Table, first: int) -> ValueError | None:
+  """What stands where a number is wanted."""
+  for number, line in enumerate(table.lines):
+    for cell in _cells(line)[first:]:
+      try:
+        float(cell)
+      except ValueError:
+        where = ("the first line below the header" if number == 0 else "the last line"
+                 if number == len(table.lines) - 1 else f"line {number + 1} of the numbers")
+        what = {0: ": units? Take the line out", len(table.lines) - 1: ": a sum or mean of the "
+                "writer's? Take the line out"}.get(number, "")
+        return ValueError(f"{where} has {cell!r}, no number{what}")
+  return None
 
 
 def _cells(line: str) -> list[str]:

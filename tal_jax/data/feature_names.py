@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from tal_jax.data import arrays
 from tal_jax.data.annotations import find_id
 from tal_jax.data.feature_store import FeatureStore
-from tal_jax.data.near_names import Affix, Near, affixes, by_plain_id, plain_id
+from tal_jax.data.near_names import Affix, Near, affixes, by_plain_id, form, plain_id
 from tal_jax.data.problems import Problem
 from tal_jax.data.types import DataError
 
@@ -69,6 +69,8 @@ def _other_names(video_ids: Collection[str], used: Sequence[str], store: Feature
       for affix in found:
         explained |= {affix.of(x) for x in lacking}
         explained |= {lacking[x] for x in found[affix]}
+        explained |= {x for own in lacking.values() if affix.of(own) in places
+                      for x in (own, affix.of(own))}
       continue
     groups = _groups(places, lacking) if len(extra) == len(places) else []
     if groups:
@@ -80,7 +82,8 @@ def _other_names(video_ids: Collection[str], used: Sequence[str], store: Feature
     if len(same) >= least:
       problems.append(Problem(
           "names of features", path, "", f"{len(same)} of {len(lacking)} videos under another "
-          f"spelling, {near.same(same[0])[0]!r} for {same[0]!r}, say: rename them"))
+          f"spelling, {near.same(same[0])[0]!r} for {same[0]!r}"
+          f"{form(near.same(same[0])[0], same[0])}, say: rename them"))
       explained |= {*same, *(name for x in same for name in near.same(x))}
   return problems, explained
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.annotations import IGNORED, Paths, same_subset, scan
+from tal_jax.data.annotations import IGNORED, Paths, same_subset, scan, subset_of_file
 from tal_jax.data.formats import registry
 from tal_jax.data.types import Annotations, DataError, GroundTruth, Predictions, StructuralFault
 
@@ -40,7 +41,12 @@ def read_subset(path: Paths, subset: str | None, **options: Any) -> Subset:
   try:
     ids = tuple(annotations.videos) if subset is None else subset_ids(annotations, subset)
   except DataError as error:
-    raise DataError(f"{path}: {error}") from error
+    there = {video.subset for video in annotations.videos.values()}
+    given = [name for name in there if isinstance(path, str | os.PathLike)
+             and name == subset_of_file(path)]
+    hint = (f" (from the file's name, if it has no subsets of its own: then ask for {given[0]!r})"
+            if given and len(there) == 1 else "")
+    raise DataError(f"{path}: {error}{hint}") from error
   return Subset(annotations, ids, tuple(x for x in faults if x not in mine))
 
 

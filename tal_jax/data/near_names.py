@@ -13,6 +13,7 @@ _SUFFIXES = (".mp4", ".mkv", ".avi", ".webm", ".mov", ".npy")
 _PROBED = 200  # names that are taken apart to see what they add
 _LONGEST = 120  # characters of a name that is taken apart
 _SHOWN = 3  # names that a hint gives
+LOOK_ALIKE = " (the same to the eye: letters composed here, decomposed there)"
 
 
 class Affix(NamedTuple):
@@ -52,6 +53,13 @@ def affixes(ids: Sequence[str], names: Collection[str], least: float) -> dict[Af
       seen[Affix(name[:found[0]], name[found[1]:])] += 1
   covered = {affix: [x for x in ids if affix.of(x) in every] for affix, _ in seen.most_common(20)}
   return {affix: covered[affix] for affix in sorted(covered) if len(covered[affix]) >= least}
+
+
+def form(a: str, b: str) -> str:
+  """For messages, after a blank: that two names look the same; "" if they do not."""
+  if a == b or unicodedata.normalize("NFC", a) != unicodedata.normalize("NFC", b):
+    return ""
+  return LOOK_ALIKE
 
 
 class Near:

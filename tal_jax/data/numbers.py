@@ -9,6 +9,14 @@ from typing import Any
 _TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
+def rate(value: Any) -> float | None:
+  """As `number`; also a ratio, 30000/1001, as FFmpeg writes frame rates."""
+  if isinstance(value, str) and value.count("/") == 1:
+    over, under = map(number, value.split("/"))
+    return over / under if over is not None and under else None
+  return number(value)
+
+
 def number(value: Any) -> float | None:
   """The number that a value is, or that its text says; None if it is none.
 

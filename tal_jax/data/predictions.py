@@ -156,7 +156,11 @@ def _load_results(path: str | os.PathLike) -> dict[str, Any]:
       repeated.extend(name for name, count in counts.items() if count > 1)
     return content
 
-  content = parse(read_text(path), path, members)
+  text = read_text(path)
+  if text.strip() and text.lstrip()[0] not in "{[<" and not text.startswith("version https://git"):
+    from tal_jax.data.formats import registry  # it reads predictions by this module
+    registry.detect(path, "predictions")  # no JSON: it says what it is
+  content = parse(text, path, members)
   if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
     hint = (" It has 'database': is it the ground truth?"
             if isinstance(content, dict) and "database" in content else seen(content))

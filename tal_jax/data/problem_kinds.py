@@ -42,6 +42,9 @@ KINDS = {
     "non-finite segment": Kind(
         FATAL, "a truth has a bound that is not a number",
         "correct the segment, or take the truth out"),
+    "ends before starts": Kind(
+        FATAL, "many truths end at or before their start",
+        "write [start, end], in seconds, for each truth, as the message says"),
     "times in frames": Kind(
         FATAL, "the truths of most videos end far past their video, as frames read as seconds do",
         "divide the segments by the frames per second of each video"),
@@ -72,6 +75,9 @@ KINDS = {
     "names of features": Kind(
         FATAL, "the features of most videos have names that differ from the ids in one way",
         "set data.features as the message says ({} stands for the id), or rename the files"),
+    "names of proposals": Kind(
+        FATAL, "the proposals of most videos stand under names that differ from the ids in one way",
+        "rename them, in the file of the proposals or in the annotations"),
     "pickled features": Kind(
         FATAL, "the files hold pickled Python objects, which are not read: a pickle can run any "
                "code",
@@ -239,6 +245,8 @@ KINDS = {
 _OUTSIDE = ("truth outside its video", "truth far past its video")
 _LENGTHS = ("features do not span the video", "truth without features")
 CONSEQUENCES = {
+    "ends before starts": ("empty truth", "set without truths"),
+    "names of proposals": ("no proposals",),
     "times in frames": _OUTSIDE, "times not in seconds": _OUTSIDE,
     "durations in frames": _LENGTHS, "durations not in seconds": _LENGTHS,
     "time is the second axis": (*_LENGTHS, "wrong width", "no frame rate", "constant features",

@@ -38,6 +38,8 @@ _OTHERS = {
     b"\x93NUMPY": ("a NumPy array", _JSON),
     b"SQLite format 3": ("an SQLite database", _JSON),
     b"PAR1": ("a Parquet file", _JSON),
+    b"ARROW1": ("a Feather (Arrow) file", _JSON),
+    b"FEA1": ("a Feather file", _JSON),
     b"%PDF": ("a PDF", "save its table as text"),
 }
 _ZIP, _ZIP_REMEDY = b"PK\x03\x04", "unpack it"

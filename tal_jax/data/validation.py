@@ -13,8 +13,9 @@ from tal_jax.data import annotation_checks, arrays, unit_checks
 from tal_jax.data.annotations import find_id, frame_rate
 from tal_jax.data.feature_checks import check_features
 from tal_jax.data.feature_names import prefix_problems
+from tal_jax.data.feature_sets import FEW, MOST
 from tal_jax.data.feature_store import FeatureStore
-from tal_jax.data.near_names import Near, by_plain_id, plain_id
+from tal_jax.data.near_names import Near, by_plain_id, form, plain_id
 from tal_jax.data.problems import FATAL, Extent, Problem, Report, counted, without_consequences
 from tal_jax.data.proposals import clip_to_video
 from tal_jax.data.types import Annotations, Split, StructuralFault, TimeGrid
@@ -59,6 +60,7 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
   problems += annotation_checks.check_labels(annotations, annotations_file)
   for video in annotations.videos.values():
     problems += annotation_checks.check_truths(video, annotations_file)
+  problems += annotation_checks.check_bounds(annotations, annotations_file)
   rates = _rates(annotations, store)
   problems += unit_checks.check_units(annotations, rates, annotations_file)
   extents: dict[str, Extent] = {}
@@ -110,10 +112,24 @@ def _rates(annotations: Annotations, store: FeatureStore | None) -> dict[str, fl
   return rates
 
 
+def _other_names(video_ids, used, proposals, near, file) -> tuple[list[Problem], set[str]]:
+  """Whether most videos have their proposals under another spelling; and the names it explains."""
+  found = {x: near.same(x) for x in video_ids if find_id(x, proposals) is None}
+  same = [x for x in used if found.get(x)]
+  if len(same) < max(FEW, MOST * len(used)):
+    return [], set()
+  name = found[same[0]][0]
+  return [Problem("names of proposals", file, "", f"{len(same)} of {len(used)} videos under "
+                  f"another spelling, {name!r} for {same[0]!r}{form(name, same[0])}, say")], {
+                      name for names in found.values() for name in names}
+
+
 def _check_proposals(annotations, proposals, used, rates, file) -> list[Problem]:
   problems, matched = [], {}
   known = {find_id(video_id, proposals) for video_id in annotations.videos}
   near = Near([name for name in proposals if name not in known])
+  shared, explained = _other_names(annotations.videos, used, proposals, near, file)
+  problems += shared
   for video_id in used:
     name = find_id(video_id, proposals)
     duration = annotations.videos[video_id].duration
@@ -139,7 +155,7 @@ def _check_proposals(annotations, proposals, used, rates, file) -> list[Problem]
   problems += prefix_problems(annotations.videos, proposals, file)
   plain = by_plain_id(annotations.videos)
   for name in proposals:
-    if name not in known:
+    if name not in known and name not in explained:
       own = plain.get(plain_id(name))
       problems.append(Problem("proposals without annotation", file, name,
                               f"annotated is {own!r}: the same with another spelling?" if own

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from tal_jax.data.annotations import find_id, frame_rate
 from tal_jax.data.formats import registry
-from tal_jax.data.table import read_table
+from tal_jax.data.numbers import rate
+from tal_jax.data.table import Row, read_table
 from tal_jax.data.text_file import read_head
 from tal_jax.data.types import DataError
 
@@ -49,10 +50,15 @@ def read_video_info(path: str | os.PathLike) -> dict[str, VideoInfo]:
                     f"{', '.join(names) or 'no rows'}.")
   try:
     return {row.values[name]: VideoInfo(row.number(seconds),
-                                        row.number(fps) if fps and row.values[fps] else None)
+                                        _rate(row, fps) if fps and row.values[fps] else None)
             for row in rows}
   except ValueError as error:
     raise DataError(f"{path}: {error}") from error
+
+
+def _rate(row: Row, column: str) -> float:
+  found = rate(row.values[column]) if "/" in row.values[column] else None
+  return row.number(column) if found is None else found
 
 
 def lookup(info: Mapping[str, VideoInfo], video_id: str) -> VideoInfo | None:

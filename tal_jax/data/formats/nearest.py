@@ -123,6 +123,9 @@ def _rename(probe: Probe, match: Match) -> str | None:
   """For a table whose columns want other names alone, the line that gives them."""
   if match.lacking or not match.alike or seen.is_json(probe) or match.format.write is None:
     return None
+  taken = {*match.same.values(), *match.alike.values()}
+  if any(_meaning(name) == _meaning("label") for name in seen.fields(probe) if name not in taken):
+    return None  # two that may be the class
   mark = delimiter_of(probe.text)
   names = ", ".join(f"{name!r}: {field!r}" for field, name in match.alike.items())
   given = "" if mark == "," else f", sep={mark!r}"

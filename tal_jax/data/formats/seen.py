@@ -43,6 +43,11 @@ def describe(probe: Probe) -> str:
            "an object with the keys " + _names(levels[0]) if levels and levels[0] else
            "an empty object")
     inner = levels if top == "a list" else levels[1:]
+    lines = [line for line in probe.text.split("\n")[:3] if line.strip()]
+    if top != "a list" and len(lines) > 1 and all(x.startswith("{") for x in lines):
+      top = f"Lines, a value a line, each {top}"
+      return f"It is JSON {top}" + "".join(
+          f"; in it objects with the keys {_names(keys)}" for keys in inner) + "."
     return f"It is JSON, {top}" + "".join(
         f"; in it objects with the keys {_names(keys)}" for keys in inner) + "."
   columns = header(probe.text)

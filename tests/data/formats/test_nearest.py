@@ -74,6 +74,13 @@ def test_the_nearest_format_and_what_it_lacks(tmp_path, kind, text, said):
   assert ("video_id,subset,duration" if kind == "annotations" else '{"results"') in way
 
 
+def test_two_columns_that_may_be_the_class_are_not_chosen_from(tmp_path):
+  path = tmp_path / "x.csv"
+  path.write_text("classname,youtube_id,subset,start,end,label\nDance,b,training,0,2,-1\n")
+  said = refusal(path, "annotations")
+  assert "needs also video_id (youtube_id?)" in said and "rename" not in said
+
+
 def test_a_folder_of_texts_is_judged_by_the_first(tmp_path):
   (tmp_path / "b.txt").write_text("Tier\tBegin Time\tEnd Time\tAnnotation\nhand\t1\t2\twave\n")
   (tmp_path / "a.log").write_text("x")
