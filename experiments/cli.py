@@ -62,7 +62,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
   if missing := config_options.missing_file(known, argv):
     _fail(missing)
   try:
-    rest = known(argv)
+    rest = known(config_options.with_lists(known, argv))
   except (flags.Error, AttributeError, LookupError, TypeError, ValueError) as error:
     if isinstance(error, flags.UnrecognizedFlagError) and "." in error.flagname:
       _fail(config_options.unknown(known, argv, error.flagname))

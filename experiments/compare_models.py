@@ -6,7 +6,9 @@ The same command goes on where a killed run stopped. What it writes:
 
     cells.jsonl      a row per set, split, model and share: average mAP, mAP at 0.5, seconds
     models.csv       mean and 95 % interval over the splits
-    models.md        the same as tables, a set each
+    models.md        the same as tables, a set each, and the table of differences.csv
+    differences.csv  of variants such as stage_wise:folds=0 (experiments/model_variants.py) from
+                     the plain model on the same labels, if both are among the models
     models.png       the curves
     predictions/     of each cell, with the truths: what experiments.evaluate was given
 """
@@ -33,6 +35,7 @@ from experiments import (
   evaluate,
   learner_checks,
   localizers,
+  model_variants,
   value_ranges,
 )
 from experiments.reporter import Reporter
@@ -52,11 +55,13 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> list[dict[str, Any]]
   Raises:
     DataError: a setting, the data, or the work directory cannot be used.
   """
-  sets, models = cli.names(config.sets), cli.names(config.models)
+  sets = cli.names(config.sets)
+  variants = model_variants.read(config, config.models)
+  models = tuple(name for name, _ in variants)
   _check(config, sets, models)
   cells = [(name, split, model, share) for name in sets for split in range(config.seeds)
            for model in models for share in config.shares]
-  settings = {model: _with_model(config, model) for model in models}
+  settings = dict(variants)
   folder = pathlib.Path(workdir)
   (folder / "predictions").mkdir(parents=True, exist_ok=True)
   rows = _read(folder, config)
@@ -85,8 +90,7 @@ def _check(config: ConfigDict, sets: Sequence[str], models: Sequence[str]) -> No
   unknown = [name for name in sets if name not in real.SETS]
   if unknown:
     raise DataError(f"sets: there is no {unknown[0]!r} in configs/real.py: {', '.join(real.SETS)}")
-  for name in ("sets", "models", "shares"):
-    values = cli.names(config[name]) if name != "shares" else config[name]
+  for name, values in (("sets", sets), ("models", models), ("shares", config.shares)):
     twice = sorted({value for value in values if list(values).count(value) > 1})
     if twice:
       raise DataError(f"{name}: {twice[0]!r} is given twice")
@@ -95,19 +99,6 @@ def _check(config: ConfigDict, sets: Sequence[str], models: Sequence[str]) -> No
       ("shares", len(config.shares) > 0 and all(0 < share <= 1 for share in config.shares),
        "at least one, each in (0, 1]"),
       ("seeds", config.seeds >= 1, "at least 1")))
-
-
-def _with_model(config: ConfigDict, model: str) -> ConfigDict:
-  """The config with `config.model`, and the context that stands behind a colon; checked."""
-  name, _, variant = model.partition(":")
-  changed = config.copy_and_resolve_references()
-  changed.model = name
-  if variant and name in localizers.MODELS:
-    if "context" not in changed.get(name, {}):
-      raise DataError(f"models: {model!r}: {name} has no setting `context`")
-    changed[name].context = variant
-  localizers.make(changed)
-  return changed
 
 
 def _read(folder: pathlib.Path, config: ConfigDict) -> dict[tuple, dict[str, Any]]:

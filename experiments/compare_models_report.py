@@ -1,4 +1,4 @@
-"""What experiments.compare_models writes of its cells: a csv, tables and a figure."""
+"""What experiments.compare_models writes of its cells: csv files, tables and a figure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import plots
+from experiments import compare_models_pairs, plots
 from tal_jax.metrics.learning_curve import mean_ci95
 
 # Okabe and Ito's colours; lines and markers of their own survive greyscale.
@@ -55,16 +55,17 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
       seconds = f"{last['fit_seconds']:.1f}" if last else "-"
       lines.append(f"| `{model}` | " + " | ".join([*cells, seconds]) + " |")
     lines.append("")
-  return "\n".join(lines)
+  return "\n".join(lines) + compare_models_pairs.markdown(rows)
 
 
 def write(rows: Sequence[dict[str, Any]], folder: pathlib.Path) -> None:
-  """models.csv, models.md and models.png."""
+  """models.csv, models.md and models.png; differences.csv if there is a variant to compare."""
   with (folder / "models.csv").open("w", newline="") as file:
     writer = csv.DictWriter(file, _COLUMNS)
     writer.writeheader()
     writer.writerows(summarise(rows))
   (folder / "models.md").write_text(markdown(rows), encoding="utf-8")
+  compare_models_pairs.write(rows, folder / "differences.csv")
   figure(rows, folder / "models.png")
 
 

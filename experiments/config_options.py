@@ -6,7 +6,9 @@ beside the config that they are meant for.
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -47,6 +49,42 @@ def missing_file(values: flags.FlagValues, argv: Sequence[str]) -> str | None:
   return None
 
 
+def with_lists(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+  """The arguments, with quotes about the names of a list that ml_collections cannot read.
+
+  It reads `a,b` but not `a,b:c=1`, which is no Python. Only what it would refuse is changed.
+  """
+  result = list(argv)
+  if not any(_is_unread(arg) or _is_unread(arg.partition("=")[2]) for arg in argv[1:]):
+    return result
+  for name, config in _configs(values, argv):
+    lists = {f"{name}.{path}" for path in _paths(config) if isinstance(
+        functools.reduce(lambda part, key: part[key], path.split("."), config), tuple)}
+    for i, arg in enumerate(argv):
+      if arg == "--":
+        break
+      head, sign, value = arg.partition("=")
+      place = i if sign else i + 1
+      value = value if sign else "".join(argv[place:place + 1])
+      if head.startswith("-") and head.lstrip("-") in lists and _is_unread(value):
+        entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
+        result[place] = (f"{head}=" if sign else "") + repr(entries)
+  return result
+
+
+def _is_unread(text: str) -> bool:
+  """Whether a list of bare names is refused by ml_collections' parser of tuples."""
+  if "," not in text or text.lstrip()[:1] in tuple("([{'\""):
+    return False
+  try:
+    ast.literal_eval(text)
+  except SyntaxError:
+    return True
+  except ValueError:
+    pass
+  return False
+
+
 def given_twice(values: flags.FlagValues, argv: Sequence[str]) -> str | None:
   """What to say of an option with two values, once all are read; a list is given entry by entry."""
   found: dict[str, str] = {}
@@ -84,6 +122,16 @@ def unknown(values: flags.FlagValues, argv: Sequence[str], option: str) -> str:
   return f"unknown option --{option}" + (f": did you mean {near[0]}?" if near else "")
 
 
+def typed(text: str, like: Any) -> Any:
+  """A setting's value from its text; ValueError or TypeError where it is not `wanted`."""
+  return _KINDS.get(type(like), ("", str))[1](text)
+
+
+def wanted(like: Any) -> str:
+  """What a setting of this kind must be; "" where any text will do."""
+  return _KINDS.get(type(like), ("", str))[0]
+
+
 def _fault(config: ConfigDict, option: Option) -> str | None:
   node, names = config, option.path.split(".")
   for i, name in enumerate(names):
@@ -100,11 +148,10 @@ def _fault(config: ConfigDict, option: Option) -> str | None:
             f"{_listed(node)}")
   if option.value is None:
     return None if isinstance(node, bool) else f"{option}: write {option}=VALUE"
-  wanted, parse = _KINDS.get(type(node), ("", str))
   try:
-    parse(option.value)
+    typed(option.value, node)
   except (ValueError, TypeError) as error:
-    return f"{option}: it must be {wanted}, such as {node} ({error.args[0]})"
+    return f"{option}: it must be {wanted(node)}, such as {node} ({error.args[0]})"
   return None
 
 

@@ -8,17 +8,17 @@ from ml_collections import ConfigDict
 
 from configs import common
 
-_PROPOSALS = ("encoder", "data.normalize", "data.dtype", "data.proposals")
-_PAPER = ("svm", "attention", "classifier", *_PROPOSALS)
-_STAGE_WISE = ("stage_wise", "svm", "attention", "classifier.max_iters", *_PROPOSALS)
+OF_THE_DATA = ("encoder", "data.normalize", "data.dtype", "data.proposals")
+_PAPER = ("svm", "attention", "classifier", *OF_THE_DATA)
+_STAGE_WISE = ("stage_wise", "svm", "attention", "classifier.max_iters", *OF_THE_DATA)
 # What each model reads, of what not all models read: settings, and whole sections.
-_READS = {"paper": _PAPER, "stage_wise": _STAGE_WISE, "frames": ("frames",), "point": ("point",),
+READS = {"paper": _PAPER, "stage_wise": _STAGE_WISE, "frames": ("frames",), "point": ("point",),
           "auto": ("point", "frames", *_STAGE_WISE)}
 
 
 def line(config: ConfigDict) -> str:
   """Which settings differ from their defaults and change nothing; "" where there are none."""
-  read = _READS[config.model]
+  read = READS[config.model]
   names = [name for name, value in sorted(dict(_settings(config)).items())
            if name not in read and name.split(".")[0] not in read and value != _default(name)]
   if not names:
@@ -29,7 +29,7 @@ def line(config: ConfigDict) -> str:
 
 def _settings(config: ConfigDict) -> Iterator[tuple[str, object]]:
   """The settings that not all models read."""
-  for name in dict.fromkeys(name for names in _READS.values() for name in names):
+  for name in dict.fromkeys(name for names in READS.values() for name in names):
     section, _, field = name.rpartition(".")
     part = config[section] if section else config
     if field in part:

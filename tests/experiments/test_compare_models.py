@@ -14,7 +14,7 @@ from PIL import Image
 
 from configs import compare_models as config_file
 from configs import real
-from experiments import compare_models, compare_models_report, evaluate
+from experiments import compare_models, compare_models_report, evaluate, model_variants
 from tal_jax.data.annotations import from_videos, write_annotations
 from tal_jax.data.features import write_features
 from tal_jax.data.types import DataError, FrameFeatures, Predictions, TimeGrid, VideoAnnotation
@@ -222,6 +222,30 @@ def test_names_from_a_command_line(reference, tmp_path):
   assert rows == reference[1]
 
 
+def test_variants_are_compared_with_the_plain_model(reference, tmp_path):
+  """A variant has the numbers of a run with those settings; the plain model's cells are reused."""
+  shutil.copytree(reference[0], tmp_path / "run")
+  name = "paper:classifier.c=0.01,classifier.score=classifier"
+  wanted = {"models": ("paper", name), "shares": (1.0,), "seeds": 1}
+  rows = compare_models.run(config(**wanted), tmp_path / "run")
+  settings = {"classifier.c": 0.01, "classifier.score": "classifier"}
+  other = compare_models.run(config(models=("paper",), shares=(1.0,), seeds=1, **settings),
+                             tmp_path / "other")
+  plain, variant = rows
+  assert timeless([variant | {"model": "paper"}]) == timeless(other) and variant["model"] == name
+  assert plain == reference[1][1] and len(cells(tmp_path / "run")) == len(CELLS) + 1
+  change = variant["map"] - plain["map"]
+  with (tmp_path / "run" / "differences.csv").open() as file:
+    (got, all_sets) = csv.DictReader(file)
+  assert (got["set"], got["model"], got["plain"]) == ("toy", name, "paper")
+  assert float(got["difference"]) == change != 0 and (all_sets["set"], all_sets["pairs"]) == (
+      "all", "1")
+  assert f"| `{name}` | {change:+.3f} (" in (tmp_path / "run" / "models.md").read_text()
+  wanted["models"] = ("paper", "paper:classifier.score=classifier,classifier.c=1e-2")
+  again = compare_models.run(config(**wanted), tmp_path / "run")
+  assert again == rows and len(cells(tmp_path / "run")) == len(CELLS) + 1
+
+
 def test_more_cells_are_added(reference, tmp_path):
   shutil.copytree(reference[0], tmp_path / "run")
   rows = compare_models.run(config(shares=(0.25, 0.5, 1.0), seeds=1, models=("frames:linear",)),
@@ -295,12 +319,12 @@ def test_the_report_of_a_few_rows(tmp_path):
 
 
 def test_the_shipped_configs():
-  full, quick = (config_file.get_config(variant) for variant in config_file.VARIANTS)
+  full, quick, options = (config_file.get_config(variant) for variant in config_file.VARIANTS)
   assert set(full.sets) >= {"hapt", "bedsensor", "jaad", "rats", "myo"} and full.seeds == 5
-  for made in (full, quick):
-    for model in made.models:
-      compare_models._with_model(made, model)
-    compare_models._check(made, made.sets, made.models)
+  for made in (full, quick, options):
+    models = [name for name, _ in model_variants.read(made, made.models)]
+    assert tuple(models) == made.models
+    compare_models._check(made, made.sets, models)
   for variant in ("hapt", "myo"):
     assert real.get_config(variant).data.split.kind == "drawn_subjects"
   for module in (real, config_file):
@@ -312,7 +336,10 @@ def test_the_binary(tmp_path, data):
   """A fault of the user's: exit code 2, plain lines."""
   command = [sys.executable, "-m", "experiments.compare_models",
              "--config=configs/compare_models.py:quick", f"--workdir={tmp_path / 'w'}"]
-  for flags, wanted in ((["--config.seeds=0"], "seeds = 0"), ([], "bedsensor.json")):
+  for flags, wanted in (
+      (["--config.seeds=0"], "seeds = 0"), ([], "bedsensor.json"),
+      (["--config.models=paper,stage_wise:voting=0,fold=0"],
+       "models: 'stage_wise:voting=0,fold=0': stage_wise has no setting `fold`; did you mean")):
     env = os.environ | {"TAL_JAX_DATA": str(tmp_path / "nowhere")}
     done = subprocess.run([*command, "--config.sets=bedsensor", *flags], cwd=ROOT, env=env,
                           capture_output=True, text=True)

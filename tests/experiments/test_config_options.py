@@ -101,6 +101,21 @@ def test_what_is_no_mistake(parse):
   assert parse("--noconfig.loud", "--", "--config.seeds=1").seeds == 5
 
 
+@pytest.mark.parametrize(("args", "wanted"), [
+    (["--config.names=a,b:c=1,d=.5"], ("a", "b:c=1", "d=.5")),  # no Python
+    (["--config.names", "b:c=1, a"], ("b:c=1", "a")), (["-config.names=a,b:c"], ("a", "b:c")),
+    (["--config.names=a:b=1"], ("a:b=1",)), (["--config.names=('a','b:c')"], ("a", "b:c")),
+    (["--config.names=a:b", "--config.names=c:d,e"], ("a:b", "c:d", "e"))])
+def test_lists_of_names(parse, args, wanted):
+  assert cli.names(parse(*args).names) == wanted
+
+
+def test_what_is_not_a_list_of_names_is_left_alone(parse):
+  assert parse("--config.title=a,b:c=1").title == "a,b:c=1"
+  assert "Error while parsing" in parse("--config.names=('a',b:c)")[0]
+  assert parse("--config.names=a b:c")[0].startswith("flag --config.names=a b:c")
+
+
 def test_names_that_look_like_numbers():
   assert cli.names(("a, b", "c")) == ("a", "b", "c")
   assert cli.names((1, 2.5)) == ("1", "2.5")
