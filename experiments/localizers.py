@@ -116,7 +116,9 @@ def _point(config: ConfigDict) -> detector.Point:
 
 
 def _auto(config: ConfigDict) -> Auto:
-  return Auto(_CANDIDATES, tuple(_MAKERS[name](config) for name in _CANDIDATES))
+  models = {name: _MAKERS[name](config) for name in _CANDIDATES}
+  trials = models | {"point": detector.Trial(models["point"].settings)}
+  return Auto(_CANDIDATES, tuple(models.values()), trials=tuple(trials.values()))
 
 
 _MAKERS = {"paper": lambda config: StageWise(stage_wise_settings(config)),

@@ -1,7 +1,8 @@
 """`Auto`: chooses among localisation models by a held-out cut of the labels.
 
-A quarter of the labelled videos is held out, each candidate is trained on the others and measured
-by its mAP on the cut, and the best is then trained on all labels. With fewer than `fewest` labelled
+A quarter of the labelled videos is held out, a trial of each candidate is trained on the others and
+measured by its mAP on the cut, and the best candidate is then trained on all labels. A trial may be
+less than the candidate: one network instead of three, say. With fewer than `fewest` labelled
 videos such a cut says next to nothing: then it is the first candidate. The choice is made again
 whenever the labels have doubled, and kept in between.
 
@@ -65,6 +66,7 @@ class Auto:
   names: tuple[str, ...]
   candidates: tuple[Localizer, ...]
   fewest: int = 8  # labelled videos from which the cut decides
+  trials: tuple[Localizer, ...] = ()  # what is trained to choose by; default: the candidates
 
   @property
   def reads(self) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ class Auto:
 
   def _scores(self, key: chex.PRNGKey, pool: VideoPool, labeled: np.ndarray,
               num_classes: int) -> dict[str, float]:
-    """mAP of every candidate on the held-out cut; empty where the cut has no truth."""
+    """mAP of every candidate's trial on the held-out cut; empty where the cut has no truth."""
     videos = np.flatnonzero(labeled)
     order = np.asarray(jax.random.permutation(key, len(videos)))
     cut = np.sort(videos[order[:max(1, round(_HELD_OUT * len(videos)))]])
@@ -113,7 +115,8 @@ class Auto:
     rest = labeled.copy()
     rest[cut] = False
     found = {}
-    for i, (name, model) in enumerate(zip(self.names, self.candidates, strict=True)):
+    trials = self.trials or self.candidates
+    for i, (name, model) in enumerate(zip(self.names, trials, strict=True)):
       params, _, _ = model.fit(jax.random.fold_in(key, i), pool, rest,
                                start=model.init(pool, num_classes),
                                memory=model.empty_memory(pool))

@@ -24,10 +24,15 @@ from tal_jax.pool import VideoPool
 from tal_jax.sizes import bucket
 
 MULTIPLE = 64  # lengths are multiples of it: few are compiled
+_ROOM = 32 << 20  # bytes of values: see `_sizes`
+_ROOM_VIDEOS = 1024
 
 
 class LabeledRows(NamedTuple):
-  """Padded in v and n to sizes of a short series, which changes nothing; t is the pool's."""
+  """Padded in v and n to sizes of a short series, which changes nothing; t is the pool's.
+
+  Of a pool that is small enough all sets of labels have the same sizes: one program for them all.
+  """
 
   values: chex.Array  # [n, d] float32, normalised
   first: chex.Array  # [v] int32
@@ -77,16 +82,26 @@ def of_pool(pool: VideoPool, labeled: np.ndarray) -> LabeledRows:
   bounds = (truths - rows.start[:, None, None]) / rows.step[:, None, None]
   mask = (real & (labels >= 0) & (bounds[..., 1] > bounds[..., 0])
           & (bounds[..., 1] > -0.5) & (bounds[..., 0] < rows.count[:, None] - 0.5))
-  v = bucket(len(index), smallest=16)
+  n, v = _sizes(pool, len(values), len(index))
 
   def padded(leaf, length=v):
     return jnp.asarray(np.pad(leaf, [(0, length - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)))
 
   return LabeledRows(
-      padded(values, bucket(len(values), smallest=1024)),
+      padded(values, n),
       padded((np.cumsum(rows.count) - rows.count).astype(np.int32)), padded(rows.count),
       padded(np.where(mask[..., None], bounds, 0.0).astype(np.float32)),
       padded(np.where(mask, labels, 0).astype(np.int32)), padded(mask))
+
+
+def _sizes(pool: VideoPool, rows: int, videos: int) -> tuple[int, int]:
+  """n and v: those of the whole pool if it takes little room, else enough for what is labelled."""
+  row = 4 * max(pool.rows.dim, 1)
+  every_row = bucket(int(np.sum(pool.rows.count)), smallest=1024)
+  every_video = bucket(pool.num_videos, smallest=16)
+  most_rows = 1 << max(_ROOM // row, 1).bit_length() - 1  # a power of two that has room
+  return (bucket(rows, smallest=max(1024, min(every_row, most_rows))),
+          bucket(videos, smallest=min(every_video, _ROOM_VIDEOS)))
 
 
 def crop_length(counts: np.ndarray, *, most: int, multiple: int = MULTIPLE) -> int:

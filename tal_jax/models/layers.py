@@ -3,8 +3,10 @@
 Notation: x: [b, t, c] values, 0 where masked; mask: [b, t] True where real. A layer leaves 0 at the
 masked positions: padding changes nothing.
 
-A convolution and its gradient are written as products with shifted copies: inside a loop, such as
-the scan of a training, XLA's CPU backend runs its own convolutions some ten times slower.
+What XLA's CPU backend does badly inside a loop, such as the scan of a training, is written out. A
+convolution and its gradient are products with shifted copies: its own are some ten times slower.
+Max-pooling has a gradient of its own, too: those of `reduce_window` and of slices with a step are
+filled one element after the other.
 """
 
 from __future__ import annotations
@@ -38,30 +40,38 @@ def convolve(x: chex.Array, kernel: chex.Array, dilation: int = 1) -> chex.Array
 
   Zeros stand beyond the ends; the size is odd.
   """
-  return _product(_taps(x, kernel.shape[0], dilation), kernel)
+  size, c, f = kernel.shape
+  if f >= c or size == 1:
+    return _taps(x, size, dilation) @ kernel.reshape(-1, f)
+  # Few outputs: shifting them is cheaper than shifting what they are computed from.
+  reach, t = dilation * (size // 2), x.shape[1]
+  y = jnp.pad(x, ((0, 0), (reach, reach), (0, 0))) @ kernel.swapaxes(0, 1).reshape(c, -1)
+  return sum(y[:, dilation * j:dilation * j + t, f * j:f * (j + 1)] for j in range(size))
 
 
 def _taps(x, size: int, dilation: int):
-  """The rows that each row of the result is computed from, side by side: [b, t, size c]."""
+  """The rows x[i + dilation (j - half)] of each i, side by side: [b, t, size c]."""
   if size == 1:
     return x
   half = size // 2
   return jnp.concatenate(shifted(x, tuple(dilation * (j - half) for j in range(size))), axis=-1)
 
 
-def _product(taps, kernel):
-  return taps @ kernel.reshape(-1, kernel.shape[-1])
-
-
 def _convolve_forward(x, kernel, dilation):
-  taps = _taps(x, kernel.shape[0], dilation)
-  return _product(taps, kernel), (taps, kernel)
+  return convolve(x, kernel, dilation), (x, kernel)
 
 
 def _convolve_backward(dilation, saved, grad):
-  taps, kernel = saved
-  weights = jnp.einsum("btk,btf->kf", taps, grad)
-  return convolve(grad, kernel[::-1].swapaxes(1, 2), dilation), weights.reshape(kernel.shape)
+  """The gradient of the weights from shifted copies of the narrower of the two, or of `grad`'s,
+  which the gradient of `x` needs, too."""
+  x, kernel = saved
+  size, c, f = kernel.shape
+  taps = _taps(grad, size, -dilation)
+  if c < f:
+    weights = jnp.einsum("btk,btf->kf", _taps(x, size, dilation), grad).reshape(kernel.shape)
+  else:
+    weights = jnp.einsum("btc,btk->ck", x, taps).reshape(c, size, f).swapaxes(0, 1)
+  return taps @ kernel.swapaxes(1, 2).reshape(-1, c), weights
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
@@ -137,11 +147,33 @@ def max_pool(x: chex.Array, mask: chex.Array) -> tuple[chex.Array, chex.Array]:
 
   Position i of the result stands where position 2 i stood, and is real where that was.
   """
-  low = jnp.where(mask[..., None], x, _LOWEST)
-  even, odd = low[:, ::2], low[:, 1::2]
-  before = jnp.pad(odd[:, :-1], ((0, 0), (1, 0), (0, 0)), constant_values=_LOWEST)
+  pooled = _largest_of_three(jnp.where(mask[..., None], x, _LOWEST))
   mask = mask[:, ::2]
-  return masked(jnp.maximum(jnp.maximum(before, even), odd), mask), mask
+  return masked(pooled, mask), mask
+
+
+@jax.custom_vjp
+def _largest_of_three(x):
+  """Of 2 i - 1, 2 i and 2 i + 1, for all i; of equal ones the first has the gradient."""
+  return jax.lax.reduce_window(x, _LOWEST, jax.lax.max, (1, 3, 1), (1, 2, 1),
+                               ((0, 0), (1, 0), (0, 0)))
+
+
+def _largest_backward(x, grad):
+  b, t, c = x.shape
+  pairs = x.reshape(b, t // 2, 2 * c)
+  even, odd = pairs[..., :c], pairs[..., c:]
+  before = jnp.pad(odd[:, :-1], ((0, 0), (1, 0), (0, 0)), constant_values=_LOWEST)
+  is_before = (before >= even) & (before >= odd)
+  is_even = ~is_before & (even >= odd)
+  to_odd = jnp.where(is_before | is_even, 0.0, grad)
+  to_before = jnp.where(is_before, grad, 0.0)
+  to_odd += jnp.pad(to_before[:, 1:], ((0, 0), (0, 1), (0, 0)))
+  both = jnp.concatenate([jnp.where(is_even, grad, 0.0), to_odd], axis=-1)
+  return (both.reshape(b, t, c),)
+
+
+_largest_of_three.defvjp(lambda x: (_largest_of_three(x), x), _largest_backward)
 
 
 class LocalAttention(nn.Module):

@@ -133,20 +133,23 @@ def scan(progress: Progress, data: LabeledRows, steps: Steps, *, loss_fn: LossFn
       progress.params)
   decay = schedule.weight_decay * jax.flatten_util.ravel_pytree(decays)[0]
   noise = labeled_rows.draw_noise(steps.keys[0], length, data.values.shape[1])
+  k_crops, k_loss = jnp.moveaxis(jax.vmap(jax.random.split)(steps.keys), 1, 0)
 
-  def step(progress: Progress, this):
-    k_crops, k_loss = jax.random.split(this.keys)
-    batch = labeled_rows.crops(k_crops, data, this.videos, noise, length=length,
-                               augmentation=schedule.augmentation)
+  def draw(key, videos) -> Batch:
+    return labeled_rows.crops(key, data, videos, noise, length=length,
+                              augmentation=schedule.augmentation)
+
+  def step(carry: tuple[Progress, Batch], this):
+    (progress, batch), (k_loss, rate, *following) = carry, this
     (loss, loss_state), grad = jax.value_and_grad(
         lambda flat: loss_fn(unflatten(flat), k_loss, batch, progress.loss_state), has_aux=True)(
             progress.params)
     norm = jnp.sqrt((grad**2).sum())
     grad *= jnp.minimum(1.0, schedule.clip_norm / (norm + 1e-6))
     update, moments = adam.update(grad, progress.moments)
-    params = progress.params - this.rates * (update + decay * progress.params)
+    params = progress.params - rate * (update + decay * progress.params)
     average = progress.average + (1.0 - schedule.average) * (params - progress.average)
-    return Progress(params, average, moments, loss_state), loss
+    return (Progress(params, average, moments, loss_state), draw(*following)), loss
 
   def flattened(progress: Progress, through) -> Progress:
     moments = progress.moments._replace(mu=through(progress.moments.mu),
@@ -155,7 +158,11 @@ def scan(progress: Progress, data: LabeledRows, steps: Steps, *, loss_fn: LossFn
                              moments=moments)
 
   progress = flattened(progress, lambda tree: jax.flatten_util.ravel_pytree(tree)[0])
-  progress, losses = jax.lax.scan(step, progress, steps)
+  # A step draws the crops of the next one: what goes from step to step is an array. Inside a step
+  # XLA's CPU backend would compute them again, value by value, wherever they are used.
+  following = (jnp.roll(k_crops, -1, axis=0), jnp.roll(steps.videos, -1, axis=0))
+  (progress, _), losses = jax.lax.scan(
+      step, (progress, draw(k_crops[0], steps.videos[0])), (k_loss, steps.rates, *following))
   return flattened(progress, unflatten), losses.mean()
 
 

@@ -7,7 +7,7 @@ from experiments import context, localizers
 from tal_jax.data.types import DataError
 from tal_jax.models.auto import Auto
 from tal_jax.models.frames import Frames
-from tal_jax.models.point.detector import Point
+from tal_jax.models.point.detector import Point, Trial
 from tal_jax.models.stage_wise_localizer import StageWise
 from tal_jax.models.stage_wise_two import TwoStage
 from tal_jax.pool import PROPOSALS, ROWS
@@ -68,6 +68,10 @@ def test_auto_has_the_others_as_candidates():
   for name, candidate in zip(model.names, model.candidates, strict=True):
     made.model = name
     assert candidate == localizers.make(made)
+  # One network of the detector's is enough to choose by; the others are tried as they are.
+  point, *others = model.trials
+  assert type(point) is Trial and point.settings == model.candidates[0].settings
+  assert tuple(others) == model.candidates[1:]
 
 
 ROWS_BAD = [("context", "lstm", "one of"), ("width", 0, "a multiple of 4"),

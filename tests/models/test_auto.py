@@ -127,6 +127,17 @@ def test_the_score_is_the_metric_on_the_cut(pool):
   assert ((lengths - 6.0) / (lengths + 6.0)).max() < 0.55 and info.held_out["far"] < 0.1
 
 
+def test_trials_stand_for_the_candidates_until_one_is_chosen(pool):
+  """The far one's trial is near, and the other way round: the trials decide."""
+  trials = (Stub("far, in short", 0.1), Stub("near, in short", 6.0, size=3))
+  model = dataclasses.replace(AUTO, trials=trials)
+  params, info, _ = fit(range(16), pool, model=model)
+  assert [name for name, *_ in FITS] == ["far, in short", "near, in short", "far"]
+  assert info.name == "far" and int(params.choice) == 0 and FITS[-1][1] == list(range(16))
+  assert set(info.held_out) == {"far", "near"} and info.held_out["far"] == 1.0
+  assert int(params.models[0]["fits"]) == 1  # its own, not its trial's
+
+
 def test_a_tie_goes_to_the_first(pool):
   params, info, _ = fit(range(8), pool, model=SAME)
   assert info.held_out["one"] == info.held_out["two"] > 0 and int(params.choice) == 0

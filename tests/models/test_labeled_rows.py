@@ -225,6 +225,20 @@ def test_size():
   assert [bucket(n, smallest=16) for n in (0, 16, 17, 32, 33, 200)] == [16, 16, 32, 32, 64, 256]
 
 
+def test_the_sizes_of_a_small_pool_do_not_depend_on_the_labels(monkeypatch):
+  """One program for few labels and for all; a large pool has a series of sizes."""
+  pool = row_pools.make([(row_pools.noise(200), [[1, 3]], [0])] * 20)  # 4,000 rows of 4 numbers
+
+  def sizes(num):
+    found = lib.of_pool(pool, np.arange(20) < num)
+    return found.values.shape[0], found.count.shape[0]
+
+  assert [sizes(num) for num in (1, 17, 20)] == [(4096, 32)] * 3
+  monkeypatch.setattr(lib, "_ROOM", 5000 * 4)  # 1,250 rows: 1,024
+  monkeypatch.setattr(lib, "_ROOM_VIDEOS", 16)
+  assert [sizes(num) for num in (1, 6, 17, 20)] == [(1024, 16), (2048, 16), (4096, 32), (4096, 32)]
+
+
 def test_a_pool_s_padding_changes_nothing():
   pool = row_pools.make([(row_pools.noise(7), [[1, 3]], [0]), (row_pools.noise(9), [[2, 3]], [1])])
   grown = pool_lib.pad(pool, num_videos=5)

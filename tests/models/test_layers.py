@@ -22,13 +22,14 @@ def xla(x, kernel, dilation):
                                       precision=jax.lax.Precision.HIGHEST)
 
 
+@pytest.mark.parametrize("outputs", [4, 2])  # more and fewer than the three inputs
 @pytest.mark.parametrize(("size", "dilation", "length"), [
     (1, 1, 7), (3, 1, 7), (3, 2, 7), (5, 3, 7), (3, 4, 3), (3, 1, 1)])
-def test_convolution_and_its_gradient_are_xla_s(size, dilation, length):
+def test_convolution_and_its_gradient_are_xla_s(size, dilation, length, outputs):
   rng = np.random.default_rng(0)
   x = rng.normal(size=(2, length, 3)).astype(np.float32)
-  kernel = rng.normal(size=(size, 3, 4)).astype(np.float32)
-  weights = rng.normal(size=(2, length, 4)).astype(np.float32)
+  kernel = rng.normal(size=(size, 3, outputs)).astype(np.float32)
+  weights = rng.normal(size=(2, length, outputs)).astype(np.float32)
 
   def both(function):
     value, pull = jax.vjp(lambda x, kernel: function(x, kernel, dilation), x, kernel)
@@ -73,6 +74,16 @@ def test_max_pool_equals_the_slow_loop(x, count):
     expected = np.max(near, axis=0) if 2 * i < count else np.zeros(2)
     np.testing.assert_array_equal(pooled[0, i], expected)
     assert left[0, i] == (2 * i < count)
+
+
+def test_max_pool_s_gradient_by_hand():
+  """Goes to the largest of each three; what is masked gets none."""
+  x = np.array([[1.0, 4.0, 3.0, -4.0, -6.0, 9.0, -7.0, 8.0]])[..., None].astype(np.float32)
+  mask = np.arange(8) < np.array([[5]])
+  weights = np.array([1.0, 10.0, 100.0, 1000.0], np.float32)
+  found = jax.grad(lambda x: (layers.max_pool(x, mask)[0][0, :, 0] * weights).sum())(x)
+  # Windows: (1, 4), (4, 3, -4), (-4, -6), none: position 6 is masked.
+  np.testing.assert_array_equal(found[0, :, 0], [0, 11, 0, 100, 0, 0, 0, 0])
 
 
 def test_attention_by_hand():

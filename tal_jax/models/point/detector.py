@@ -139,8 +139,23 @@ class Point:
                         network=_network(params, self.settings), num_picks=self.settings.top_k)
 
 
-def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
-        settings: Settings) -> tuple[PointParams, PointInfo]:
+@dataclasses.dataclass(frozen=True)
+class Trial(Point):
+  """The detector as `Auto` tries it: one network is trained, and stands for every member.
+
+  Its parameters have `Point`'s shapes: both run in the same programs.
+  """
+
+  def fit(self, key: chex.PRNGKey, pool: VideoPool, labeled: chex.Array, *, start: PointParams,
+          memory: None) -> tuple[PointParams, PointInfo, None]:
+    del memory
+    data = labeled_rows.of_pool(pool, np.asarray(labeled))
+    params, info = fit(key, data, start=start, settings=self.settings, trained=1)
+    return params, info, None
+
+
+def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams, settings: Settings,
+        trained: int | None = None) -> tuple[PointParams, PointInfo]:
   """Trains on the labelled rows, from `start` where its levels will do.
 
   Args:
@@ -148,7 +163,9 @@ def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
     data: the labelled videos.
     start: the last round's parameters, or initial ones.
     settings: hyper-parameters.
+    trained: how many of the members; the others become copies of these. Default: all.
   """
+  trained = trained or settings.members
   counts, mask = np.asarray(data.count), np.asarray(data.mask)
   levels = Levels(*map(int, start.levels))
   if not counts.any():
@@ -167,13 +184,18 @@ def fit(key: chex.PRNGKey, data: LabeledRows, *, start: PointParams,
   length = labeled_rows.crop_length(counts, most=settings.longest_crop,
                                     multiple=scoring.multiple(network))
   runs = [row_training.plan(one, counts, num, settings.schedule, length=length)
-          for one in jax.random.split(k_run, settings.members)]
+          for one in jax.random.split(k_run, settings.members)[:trained]]
+  begun = jax.tree.map(lambda leaf: leaf[:trained], start.network)
   progress, loss = row_training.run_many(
-      jax.vmap(row_training.begin)(start.network, jnp.zeros(settings.members)), data,
+      jax.vmap(row_training.begin)(begun, jnp.zeros(trained)), data,
       jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs), loss_fn=Loss(network),
       length=length, schedule=settings.schedule)
+  average = progress.average
+  if trained < settings.members:
+    copies = np.arange(settings.members) % trained
+    average = jax.tree.map(lambda leaf: leaf[copies], average)
   begun_with = start.begun_with if is_warm else jnp.asarray(num_videos, jnp.int32)
-  return (PointParams(progress.average, start.levels, begun_with),
+  return (PointParams(average, start.levels, begun_with),
           PointInfo(float(loss.mean()), num, levels, levels_lib.outside(lengths, levels),
                     len(lengths)))
 

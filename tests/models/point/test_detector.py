@@ -271,6 +271,18 @@ def test_an_ensemble(monkeypatch):
   chex.assert_trees_all_close(together, warm, atol=1e-4)
 
 
+def test_a_trial_is_the_first_network_in_every_member_s_place():
+  settings = BRIEF._replace(members=3)
+  trial, start = lib.Trial(settings), lib.Point(settings).init(pool(), CLASSES)
+  one, info, memory = trial.fit(jax.random.key(3), pool(), labeled(0, 1), start=start, memory=None)
+  all_three, *_ = fit([0, 1], settings=settings, seed=3)
+  chex.assert_trees_all_equal_shapes_and_dtypes(one, all_three)
+  for found, whole in zip(*(jax.tree.leaves(p.network) for p in (one, all_three)), strict=True):
+    np.testing.assert_array_equal(found, np.repeat(whole[:1], 3, axis=0))
+  assert memory is None and info.num_steps == CHUNK and one.begun_with == 2
+  assert trial.detect(one, pool()).mask.any()
+
+
 def test_instances_that_do_not_fit_the_levels_are_told():
   info = lib.PointInfo(0.1, 400, Levels(2, 5), outside=(1, 9), num_instances=100)
   assert info.statement == ""
