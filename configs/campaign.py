@@ -61,9 +61,13 @@ def get_config(variant: str = "default") -> ConfigDict:
   campaign.num_initial = 0  # videos of the first round, at random; 0: initial_ratio (Sec. 4.1)
   campaign.max_videos = 0  # the most to label; 0: budget_ratio
   campaign.num_rounds = 0  # the most rounds; 0: as many as the budget has
-  # The share of a round's videos that must be decided before the next one opens. What is decided
-  # later trains the round after; the last round waits for all. 1: nobody is ahead of anybody.
+  # The share of a round's videos that must be decided before the next one opens, rounded down to a
+  # number of videos, one at least: 9 of 10, 4 of 5, 1 of 2. What is decided later trains the round
+  # after; the last round waits for all. 1: nobody is ahead of anybody.
   campaign.round_quorum = 0.9
+  # What whoever has no task gets while the learner trains: "next": what comes next in the last
+  # ranking, as the first videos of the round after; or "wait": nothing until that one is chosen.
+  campaign.while_training = "next"
   campaign.slots_per_label = 16  # instances of a class in a video that the learner can hold  [open]
   campaign.suggestions = False  # shows the model's detections to annotators: they bias
   campaign.policy = ConfigDict(Policy()._asdict())  # annotators a task, agreement, leases, gold

@@ -48,5 +48,6 @@ def get_config(variant: str = "default") -> ConfigDict:
   options.num_initial = 64
   options.max_videos = NUM_VIDEOS
   options.round_quorum = 1.0  # every batch is learnt as a whole [Sec. 4.2]
+  options.while_training = "wait"  # and chosen by the model before it
   config.data.allow_missing = True  # videos vanish from YouTube, and with them their features
   return config

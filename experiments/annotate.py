@@ -47,12 +47,13 @@ from experiments import (
   learner_supervisor,
 )
 from experiments.reporter import Reporter
-from tal_jax.annotation import decisions, learner_status, loop, oracles, proxy_maker
+from tal_jax.annotation import ahead, decisions, learner_status, loop, oracles, proxy_maker
 from tal_jax.annotation.campaign import Campaign, require_gold
 from tal_jax.annotation.errors import RequestError
+from tal_jax.annotation.housekeeping import Board, Part
 from tal_jax.annotation.keeping import Keeper
 from tal_jax.annotation.oracles import mturk_entry
-from tal_jax.annotation.patience import Patience, passing
+from tal_jax.annotation.patience import passing
 from tal_jax.annotation.shortfall import Shortfall
 from tal_jax.annotation.store import Store
 from tal_jax.annotation.web import address, connections, server
@@ -95,21 +96,22 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, role: str = "all", *,
         report.say(line)
       annotate_setup.fill(campaign, setup, folder / annotate_setup.MEDIA,
                           instructions=config.campaign.instructions)
+      ahead.refresh(campaign, setup.intended, may_open=annotate_learner.opens_early(config))
       decisions.recount_all(campaign)
       with opened.read() as db:
         require_gold(db, campaign.policy)
-    advance = _nothing
+    advance, board = _nothing, Board(report.say)
     if role == "learner":
       annotate_learner.run(config, campaign, setup, folder, report, advance)
     else:
-      advance = stack.enter_context(_serving(config, campaign, setup, folder, report,
+      advance = stack.enter_context(_serving(config, campaign, setup, folder, report, board,
                                              print_links=print_links))
       learner_status.forget(campaign)
     if role == "all":
       report.bar.close()  # the learner has its own
       job = learner_messages.Job(config, setup, folder, logging.get_verbosity())
-      _look_after(learner_supervisor.Supervisor(job, campaign, report.say), advance,
-                  Patience(folder, report.say), config.campaign.poll_seconds)
+      _look_after(learner_supervisor.Supervisor(job, campaign, report.say), advance, board,
+                  config.campaign.poll_seconds)
     if role != "server":
       report.say(f"the campaign is finished: {folder / annotate_learner.EXPORT}")
     if role == "server" or (role == "all" and config.campaign.serve_when_done):
@@ -119,20 +121,22 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, role: str = "all", *,
 
 
 def _look_after(supervisor: learner_supervisor.Supervisor, advance: Callable[[], None],
-                patience: Patience, poll_seconds: float) -> None:
+                board: Board, poll_seconds: float) -> None:
   """Until the learner has finished the campaign; it may fail and start again meanwhile."""
+  part = Part("looking after the learner", supervisor.step, board, supervisor.folder,
+              ends=lambda error: error is supervisor.refused)
   with learner_supervisor.running(supervisor):
     while not supervisor.finished:
       advance()
-      patience.once(supervisor.step)
+      part.step()
       time.sleep(poll_seconds)
 
 
 @contextlib.contextmanager
 def _serving(config: ConfigDict, campaign: Campaign, setup: annotate_setup.Setup,
-             folder: pathlib.Path, report: Reporter, *,
+             folder: pathlib.Path, report: Reporter, board: Board, *,
              print_links: bool) -> Iterator[Callable[[], None]]:
-  """Serves in a thread, and gives what is to be done every few seconds, whatever the disk does."""
+  """Serves in a thread, and gives what is to be done every few seconds, whatever fails in it."""
   options = config.campaign
   examples = {name: msgspec.to_builtins(text.example) for name, text in setup.texts.items()
               if text.example}
@@ -141,12 +145,14 @@ def _serving(config: ConfigDict, campaign: Campaign, setup: annotate_setup.Setup
       campaign, title=options.title, origin=options.address or None,
       suggestions=options.suggestions, examples=examples,
       finished=lambda: loop.is_finished(campaign), by_link_only=by_link_only,
+      troubles=board.troubles,
       crowd_origins=mturk_entry.SUBMIT_TO if options.oracle == "mturk" else ())
   media = folder / annotate_setup.MEDIA
   proxy_maker.clean(media)
   maker = proxy_maker.Maker(campaign, functools.partial(
-      annotate_setup.make_ready, setup, media, height=options.proxy_height), say=report.say)
-  with (server.running(app, options.host, options.port) as url,
+      annotate_setup.make_ready, setup, media, height=options.proxy_height), say=report.say,
+                            board=board)
+  with (server.running(app, options.host, options.port, board=board) as url,
         proxy_maker.running(maker, options.poll_seconds)):
     oracle = oracles.make(options.oracle, campaign, _settings(config, url), folder)
     lines = oracle.start()
@@ -154,18 +160,18 @@ def _serving(config: ConfigDict, campaign: Campaign, setup: annotate_setup.Setup
       report.say(line)
     for line in address.for_others(options.address or url):
       report.say(line)
-    keeper = Keeper(campaign, folder / annotate_learner.EXPORT)
-    patience = Patience(folder, report.say)
-    shortfall = Shortfall(campaign, report.say)
+    steps = {"handing out tasks": oracle.advance,
+             "writing the data set": Keeper(campaign, folder / annotate_learner.EXPORT).step}
+    if by_link_only:
+      steps["looking for tasks that too few can answer"] = Shortfall(campaign, report.say).step
+    parts = [Part(name, step, board, folder) for name, step in steps.items()]
 
-    def step() -> None:
-      oracle.advance()
-      keeper.step()
-      if by_link_only:
-        shortfall.step()
+    def advance() -> None:
+      for part in parts:
+        part.step()
 
     try:
-      yield lambda: patience.once(step)
+      yield advance
     finally:
       oracle.stop()
 

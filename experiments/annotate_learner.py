@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from experiments import (
@@ -24,6 +25,7 @@ from experiments import (
   learner_checks,
   localizers,
   pool_storage,
+  row_memory,
   unused_settings,
 )
 from experiments.annotate_plan import Plan, asked_videos, make_plan
@@ -31,8 +33,9 @@ from experiments.annotate_setup import Setup
 from experiments.reporter import Reporter
 from experiments.workdir import Workdir
 from tal_jax import learner
-from tal_jax.annotation import campaign_data, exports, loop, pace, rounds
+from tal_jax.annotation import ahead, campaign_data, exports, loop, pace, rounds
 from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.housekeeping import in_a_line
 from tal_jax.annotation.patience import Patience
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.ground_truth import ground_truth
@@ -88,19 +91,20 @@ def run(config: ConfigDict, campaign: Campaign, setup: Setup, folder: pathlib.Pa
   report.expect_more(known + plan.rounds_left(number + known, *asked_videos(campaign, data)))
   # A round that is open is done, though the plan may have become smaller.
   while (plan.rounds_left(number, *asked_videos(campaign, data))
-         or loop.known_round(campaign, number) is not None):
+         or rounds.is_there(campaign, number)):
     state, row, names = _round(config, campaign, setup, shared, state, number, plan, patience,
                                report, advance)
     row["strategy"] = annotate_growth.chosen_by(now, number)
-    patience.again(functools.partial(_append, directory, row, names))
+    patience.again(functools.partial(_append, directory, row, names,
+                                     ahead.early(campaign, number)))
     patience.again(functools.partial(checkpoints.save, state))
     patience.again(functools.partial(loop.record, campaign, number, _result(row)))
-    patience.again(functools.partial(exports.write, campaign, folder / EXPORT, "activitynet"))
+    _export(campaign, folder / EXPORT, patience, report)
     report.step(_text(row))
     number += 1
   checkpoints.close()
   patience.again(functools.partial(loop.finish, campaign))
-  patience.again(functools.partial(exports.write, campaign, folder / EXPORT, "activitynet"))
+  _export(campaign, folder / EXPORT, patience, report)
 
 
 def load(config: ConfigDict, setup: Setup, report: Reporter, folder: pathlib.Path | None = None,
@@ -123,6 +127,7 @@ def load(config: ConfigDict, setup: Setup, report: Reporter, folder: pathlib.Pat
           contents=contents, **options),
       options, folder and folder / pool_storage.FOLDER, report)
   pool_storage.check_pairs(config.model, data)
+  row_memory.check(config, data, make_plan(config, len(data.ids.selection)).budget)
   report.say(f"{len(data.ids.selection)} Selection, {len(data.ids.testing)} Testing, "
              f"{len(data.ids.knowledge_source)} Knowledge-Source videos, {len(data.classes)} "
              f"classes, {context.describe(data.selection, reads)}.")
@@ -152,17 +157,22 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
     begun = time.perf_counter()
 
   def enough() -> bool:
-    if rounds.is_closed(campaign, number) or plan.rounds_left(
-        number + 1, *asked_videos(campaign, data)):
+    if rounds.is_closed(campaign, number) or rounds.is_there(
+        campaign, number + 1) or plan.rounds_left(number + 1, *asked_videos(campaign, data)):
       return rounds.has_enough(campaign, number, options.round_quorum)
     return rounds.all_decided(campaign)  # nothing would train with what comes later
 
   asked, free = asked_videos(campaign, data)
-  size = max(min(plan.batch, plan.videos_left(asked, free)), 1)
-  after = number + 1, asked + size, free - size
-  ahead = min(plan.batch, plan.videos_left(*after[1:])) if plan.rounds_left(*after) else 0
-  select = (loop.as_it_was(campaign, number, ids, learner.at_random) if state is None else
-            loop.selector(campaign, number, ids, SELECTION[options.strategy], ahead=ahead))
+  early = ahead.num_early(campaign, number)
+  size = max(min(plan.initial if state is None else plan.batch,
+                 early + plan.videos_left(asked, free)), 1)
+  new = 0 if loop.known_round(campaign, number) else max(size - early, 0)
+  after = number + 1, asked + new, free - new
+  more = min(plan.batch, plan.videos_left(*after[1:])) if plan.rounds_left(*after) else 0
+  patience.again(functools.partial(ahead.keep, campaign, more))
+  goes_on = {"more": more, "intended": setup.intended if opens_early(config) else None}
+  select = (loop.as_it_was(campaign, number, ids, learner.at_random, **goes_on) if state is None
+            else loop.selector(campaign, number, ids, SELECTION[options.strategy], **goes_on))
   people = loop.Asking(campaign, number, ids, setup.intended, data.classes, select, wait=wait,
                        again=patience.again)
   if state is None:
@@ -187,6 +197,16 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
          "seconds": round(time.perf_counter() - begun, 3),
          **info.fit.metrics}
   return state, row, loop.known_round(campaign, number)
+
+
+def _export(campaign: Campaign, path: pathlib.Path, patience: Patience, report: Reporter) -> None:
+  """Writes the data set. No error in it ends the training: the server writes the file, too."""
+  try:
+    patience.again(functools.partial(exports.write, campaign, path, "activitynet"))
+  except Exception as error:
+    logging.exception("writing %s", path)
+    report.say(f"{path} was not written ({in_a_line(error)}); it is tried again after the next "
+               "round, and the answers are in the database")
 
 
 def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
@@ -240,11 +260,19 @@ def _check_asked(campaign: Campaign, data: Dataset) -> None:
                     f"{', '.join(missing[:5])}: put their files, features and labels back")
 
 
-def _append(directory: Workdir, row: dict[str, Any], names: list[str]) -> None:
-  """Adds the row of a round, and its videos; again: in place of what an earlier try has left."""
+def opens_early(config: ConfigDict) -> bool:
+  """Whether people may be asked for more while the learner trains; nobody simulated is idle."""
+  return config.campaign.while_training == "next" and config.campaign.oracle != "simulated"
+
+
+def _append(directory: Workdir, row: dict[str, Any], names: list[str], early: list[str]) -> None:
+  """Adds the row of a round, and its videos; again: in place of what an earlier try has left.
+
+  `early`: those of them that were asked for while the learner trained the round before.
+  """
   directory.keep(row["strategy"], row["seed"], row["step"] - 1)
   directory.append(row, {"strategy": row["strategy"], "seed": row["seed"], "step": row["step"],
-                         "video_ids": names})
+                         "video_ids": names} | ({"while_training": early} if early else {}))
 
 
 def _result(row: dict[str, Any]) -> loop.Result:

@@ -16,6 +16,7 @@ from tal_jax.data.types import DataError
 from tal_jax.selection import SELECTION
 
 ASKS = ("labels", "all")
+WHILE_TRAINING = ("next", "wait")
 LONGEST_NAME = 200  # characters of a class, an annotator, a title: what a page can filter by
 _MONTH = 30 * 86_400.0  # seconds
 
@@ -109,6 +110,8 @@ def check(config: ConfigDict) -> None:
       ("policy.annotators", policy.annotators <= policy.max_annotators,
        f"from 1 to policy.max_annotators, which is {policy.max_annotators}"),
       ("ask", options.ask in ASKS, f"one of {', '.join(ASKS)}"),
+      ("while_training", options.while_training in WHILE_TRAINING,
+       f"one of {', '.join(WHILE_TRAINING)}"),
       ("ids", options.get("ids", "name") in ("name", "path"), "one of name, path"),
       ("strategy", options.strategy in SELECTION,
        f"one of {', '.join(SELECTION)}; there is no {options.strategy}"),

@@ -2,7 +2,7 @@
 
 A fault at the first start, before a round is open, is the user's and ends the program. Later ones
 are tried again after 1, 2, 4, ... seconds; after five failures in a row on the same round the
-learner stays down, and the pages say so.
+learner stays down for ten minutes at a time, and the pages say so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tal_jax.annotation.campaign import Campaign
 MOST_FAILURES = 5  # in a row, on the same round
 _COMMAND = (sys.executable, "-m", "experiments.learner_process")
 _LONGEST_PAUSE = 60.0  # seconds
+_DOWN_PAUSE = 600.0  # seconds, after too many failures
 _PASSING_PAUSE = 10.0  # seconds, after a fault of the machine, which is no failure of the learner
 _WELL_SECONDS = 600.0  # a run that waited for people this long was no failed start
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -42,8 +43,14 @@ class Supervisor:
     self._last: str | Failure | None = None  # its last word
     self._failures, self._trained = 0, -1  # in a row; rounds trained at the last of them
     self._start_at, self._started = 0.0, 0.0
+    self._said_down = ""  # why it stays down
     self._unwritten: tuple[str, int, str] | None = None  # of the status
     self.state = learner_status.RUNNING
+    self.refused: Exception | None = None  # what the user has to mend at the first start
+
+  @property
+  def folder(self) -> pathlib.Path:
+    return self._campaign.store.path.parent
 
   @property
   def finished(self) -> bool:
@@ -53,7 +60,8 @@ class Supervisor:
     """Starts the process if it is time, hears what it says, and sees whether it ended.
 
     Raises:
-      DataError, OSError: at the first start, what the user has to mend.
+      DataError, OSError: `refused`, at the first start; or whatever else, after which another step
+        goes on.
     """
     self._write()
     if self._process is not None:
@@ -61,8 +69,7 @@ class Supervisor:
       if self._process.poll() is not None:
         self._hear()
         self._ended()
-    elif self.state in (learner_status.RUNNING, learner_status.RESTARTING) and (
-        self._clock() >= self._start_at):
+    elif not self.finished and self._clock() >= self._start_at:
       self._start()
 
   def stop(self) -> None:
@@ -76,13 +83,18 @@ class Supervisor:
     self._told, write = multiprocessing.Pipe(duplex=False)
     pipes = read.fileno(), write.fileno()
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    with read, write:
-      self._process = subprocess.Popen(
-          [*self._command, *map(str, pipes)], pass_fds=pipes, stdin=subprocess.DEVNULL,
-          start_new_session=True, env=os.environ | {"PYTHONPATH": path})
-    self._begun, self._last, self._started = False, None, self._clock()
-    with contextlib.suppress(BrokenPipeError):  # it died at once
-      self._given.send(self._job)
+    try:
+      with read, write:
+        self._process = subprocess.Popen(
+            [*self._command, *map(str, pipes)], pass_fds=pipes, stdin=subprocess.DEVNULL,
+            start_new_session=True, env=os.environ | {"PYTHONPATH": path})
+      self._begun, self._last, self._started = False, None, self._clock()
+      with contextlib.suppress(BrokenPipeError):  # it died at once
+        self._given.send(self._job)
+    except BaseException:
+      self.stop()
+      self._close()
+      raise
     self._become(learner_status.RUNNING)
 
   def _hear(self) -> None:
@@ -102,18 +114,26 @@ class Supervisor:
       return
     failure = said or Failure(_killed(code), False, None)
     if failure.error is not None and not self._begun_once:
-      raise failure.error
+      self.refused = failure.error
+      raise self.refused
     if failure.passes:
       pause = _PASSING_PAUSE
     else:
       self._count()
       pause = min(2.0 ** (self._failures - 1), _LONGEST_PAUSE)
+    if self._failures >= MOST_FAILURES:
+      pause = max(pause, _DOWN_PAUSE)
     self._start_at = self._clock() + pause
     if self._failures >= MOST_FAILURES:
-      self._say(f"the learner failed {self._failures} times in a row and stays down: "
-                f"{failure.line}. The pages stay up; mend it, and start the same command again")
+      if failure.line != self._said_down:
+        self._say(f"the learner failed {self._failures} times in a row and stays down: "
+                  f"{failure.line}. The pages stay up, and it is tried again every "
+                  f"{_DOWN_PAUSE / 60:.0f} minutes; mend it, and start the same command again to "
+                  "try at once")
+      self._said_down = failure.line
       self._become(learner_status.DOWN, failure.line)
     else:
+      self._said_down = ""
       self._say(f"the learner stopped: {failure.line}. It starts again in {pause:.0f} s")
       self._become(learner_status.RESTARTING, failure.line)
 
@@ -137,9 +157,12 @@ class Supervisor:
 
   def _forget(self) -> None:
     self._process.wait()
+    self._process = None
+    self._close()
+
+  def _close(self) -> None:
     self._given.close()
     self._told.close()
-    self._process = None
 
 
 @contextlib.contextmanager

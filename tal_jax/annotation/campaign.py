@@ -151,7 +151,8 @@ def askable(campaign: Campaign) -> list[str]:
 def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
   """Opens the learner's round `number` (0, 1, ...), in the order of the learner's ranking.
 
-  The same call again changes nothing, whatever the round's state.
+  The same call again changes nothing, whatever the round's state. Where the round has begun while
+  the learner trained (`ahead`), what was asked for so comes first in `asks`.
 
   Raises:
     Conflict: the round is known with other tasks, or the one before it is not trained; a gold
@@ -164,23 +165,30 @@ def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
     raise InvalidAnswer(f"round {number} needs at least one task, and each only once")
   with campaign.store.write() as db:
     now = campaign.clock()
-    if db.execute("SELECT 1 FROM rounds WHERE id = ?", (number,)).fetchone():
-      known = [(r["video"], r["label"]) for r in db.execute(
-          "SELECT v.name AS video, c.name AS label FROM tasks t JOIN videos v ON v.id = t.video_id "
-          "JOIN classes c ON c.id = t.class_id WHERE t.round_id = ? ORDER BY t.id", (number,))]
-      if known != [(a.video, a.label) for a in asks]:
+    there = db.execute("SELECT 1 FROM rounds WHERE id = ?", (number,)).fetchone()
+    begun = db.execute("SELECT 1 FROM begun WHERE round_id = ?", (number,)).fetchone()
+    known = [(r["video"], r["label"]) for r in db.execute(
+        "SELECT v.name AS video, c.name AS label FROM tasks t JOIN videos v ON v.id = t.video_id "
+        "JOIN classes c ON c.id = t.class_id WHERE t.round_id = ? ORDER BY t.id", (number,))]
+    if there:
+      if known != [(a.video, a.label) for a in (asks[:len(known)] if begun else asks)]:
         raise Conflict(f"round {number} is open with other tasks: the learner's state does not "
                        "belong to this campaign, or its seed or settings changed")
-      return
-    last = db.execute("SELECT id, state FROM rounds ORDER BY id DESC LIMIT 1").fetchone()
+      if not begun:
+        return
+    last = db.execute("SELECT id, state FROM rounds WHERE id NOT IN (SELECT round_id FROM begun) "
+                      "ORDER BY id DESC LIMIT 1").fetchone()
     if number != (0 if last is None else last["id"] + 1) or (last and last["state"] != "trained"):
       raise Conflict(f"round {number} cannot be opened: the last one is "
                      + ("none" if last is None else f"{last['id']}, {last['state']}"))
     require_gold(db, campaign.policy)
-    db.execute("INSERT INTO rounds (id, opened_at) VALUES (?, ?)", (number, now))
+    if begun:
+      db.execute("DELETE FROM begun")
+    else:
+      db.execute("INSERT INTO rounds (id, opened_at) VALUES (?, ?)", (number, now))
     store.log(db, "rounds.open", number, now=now, tasks=len(asks))
     asked = set()
-    for ask in asks:
+    for ask in asks[len(known):]:
       video = by_name(db, "videos", ask.video)
       if video["id"] not in asked:
         if db.execute("SELECT 1 FROM tasks WHERE video_id = ? AND is_gold = 1",
@@ -194,6 +202,10 @@ def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
                  "VALUES (?, ?, ?, ?, ?, ?)",
                  (number, video["id"], by_name(db, "classes", ask.label)["id"],
                   *hint_columns(video, ask.hint), campaign.policy.annotators))
+    if begun and not db.execute(
+        f"SELECT 1 FROM tasks WHERE round_id = ? AND state NOT IN {states.CLOSED}",
+        (number,)).fetchone():
+      states.move(db, "rounds", number, "complete", now=now)
 
 
 def mark_trained(campaign: Campaign, number: int) -> None:

@@ -17,6 +17,9 @@ def close(db: sqlite3.Connection, task_id: int, now: float) -> None:
                                        ("rounds", "round_id", "open", "complete")):
     left = db.execute(f"SELECT COUNT(*) FROM tasks WHERE {column} = ? AND state NOT IN (?, ?, ?)",
                       (task[column], *states.CLOSED)).fetchone()[0]
+    if table == "rounds" and db.execute("SELECT 1 FROM begun WHERE round_id = ?",
+                                        (task["round_id"],)).fetchone():
+      continue  # the learner has yet to choose the rest of it
     if not left and states.state(db, table, task[column]) == before:
       states.move(db, table, task[column], after, now=now)
 

@@ -120,11 +120,23 @@ def recount_all(campaign: Campaign) -> None:
     judge(db, unscored, campaign.policy, now)
     for row in db.execute("SELECT id FROM workers ORDER BY id").fetchall():
       recount(db, row["id"], campaign.policy, now)
+    reconsider(db, campaign.policy, now)
+
+
+def reconsider(db: sqlite3.Connection, policy: Policy, now: float) -> None:
+  """Settles anew what is in dispute: there may be somebody now who has yet to answer it.
+
+  What an operator took out of the queue stays theirs. Part of the caller's transaction.
+  """
+  for row in db.execute("SELECT id FROM tasks WHERE state = 'disputed' ORDER BY id").fetchall():
+    settle(db, row["id"], policy, now)
 
 
 def put_consensus(db: sqlite3.Connection, task_id: int, result: Consensus) -> None:
-  """Stores what the annotators agree on as the final answer."""
+  """Stores what the annotators agree on as the final answer, and how many they were."""
   db.execute("UPDATE tasks SET agreement = ? WHERE id = ?", (result.agreement, task_id))
+  db.execute("INSERT INTO merged VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET "
+             "answers = excluded.answers", (task_id, len(result.agreeing)))
   closing.put_final(db, task_id, "consensus", [
       (float(s), float(e), float(a), float(p)) for (s, e), a, p in
       zip(result.segments, result.instance_agreement, result.support, strict=True)])

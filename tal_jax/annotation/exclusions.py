@@ -8,6 +8,7 @@ unusable, and an operator may, and may take it back.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import NamedTuple
 
@@ -58,7 +59,11 @@ def exclude_by_operator(campaign: Campaign, operator_id: int, video_id: int, rea
 
 
 def include(campaign: Campaign, operator_id: int, video_id: int) -> None:
-  """Takes an exclusion back: its tasks go to the annotators, or it may be asked for again.
+  """Takes an exclusion back: its tasks go on from where they were, or it may be asked for again.
+
+  What was decided is so again, without another answer: an operator's word stands, and what
+  annotators agreed on is merged from their answers. Where most said that the video is unusable, so
+  many more answers are wanted that they are not most.
 
   Raises Forbidden, or NotFound if the video is not excluded.
   """
@@ -72,8 +77,17 @@ def include(campaign: Campaign, operator_id: int, video_id: int) -> None:
     states.move(db, "videos", video_id, "asked" if tasks else "unlabelled", now=now,
                 worker_id=operator_id)
     for task_id in tasks:
-      closing.reopen(db, task_id, wanted=_wanted(db, task_id, campaign.policy.annotators), now=now,
-                     worker_id=operator_id)
+      before, word = _before(db, task_id)
+      closing.reopen(db, task_id, now=now, worker_id=operator_id, wanted=_wanted(
+          db, task_id, campaign.policy.annotators, was_agreed=before == "agreed"))
+      if before == "adjudicated":
+        for state in ("disputed", "adjudicated"):
+          states.move(db, "tasks", task_id, state, now=now, worker_id=operator_id)
+        closing.put_final(db, task_id, "adjudication", [(*s, None, None) for s in word])
+        closing.close(db, task_id, now)
+      else:
+        decisions.settle(db, task_id, campaign.policy, now)
+    decisions.judge(db, tasks, campaign.policy, now)
 
 
 def excluded(campaign: Campaign) -> dict[str, str]:
@@ -89,11 +103,21 @@ def all_excluded(db: sqlite3.Connection) -> list[Excluded]:
       "JOIN videos v ON v.id = e.video_id ORDER BY e.at DESC, e.video_id DESC")]
 
 
-def _wanted(db, task_id: int, annotators: int) -> int:
-  """Room for an answer more than there are, since those so far did not settle it.
+def _before(db, task_id: int) -> tuple[str, list[tuple[float, float]]]:
+  """The task's state before it was excluded, and the segments of its final answer."""
+  detail = json.loads(db.execute(
+      "SELECT detail FROM events WHERE kind = 'tasks.excluded' AND subject_id = ? "
+      "ORDER BY id DESC LIMIT 1", (task_id,)).fetchone()["detail"])
+  return detail["before"], [(start, end) for start, end, _ in detail["replaced"]]
 
-  And for so many that those who say that the video is unusable are not most of them: the operator
-  says that it is not.
+
+def _wanted(db, task_id: int, annotators: int, *, was_agreed: bool) -> int:
+  """As many answers as before.
+
+  And so many that those who say that the video is unusable are not most of them: the operator says
+  that it is not.
   """
   answers = counting.counting(db, task_id)
-  return max(annotators, len(answers) + 1, 2 * sum(bool(a.unusable) for a in answers))
+  row = db.execute("SELECT wanted FROM asked_again WHERE task_id = ?", (task_id,)).fetchone()
+  least = len(answers) if was_agreed and answers else row["wanted"] if row else annotators
+  return max(least, 2 * sum(bool(a.unusable) for a in answers))

@@ -10,7 +10,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
-from tal_jax.annotation import exports
+from tal_jax.annotation import exports, rounds
 from tal_jax.annotation.campaign import Campaign
 
 _REST = 20.0  # times as long as writing the data set took, until it may be written again
@@ -30,7 +30,16 @@ class Keeper:
     self._trained = 0  # rounds, when the database was last made whole
 
   def step(self) -> None:
-    """May be repeated after any fault. Raises DataError, sqlite3.Error."""
+    """May be repeated after any fault, which of the one does not stop the other.
+
+    Raises DataError, sqlite3.Error.
+    """
+    try:
+      self._write()
+    finally:
+      self._make_whole()
+
+  def _write(self) -> None:
     with self._campaign.store.read() as db:
       # Whoever takes or leaves a task changes nothing that is shown.
       last = db.execute(
@@ -38,11 +47,13 @@ class Keeper:
           "kind NOT GLOB 'workers.*' AND kind != 'tasks.leased' ORDER BY id DESC LIMIT 1",
           (self._shown,)).fetchone()
       some = db.execute("SELECT 1 FROM videos WHERE state = 'labelled' LIMIT 1").fetchone()
-      trained = db.execute("SELECT COUNT(*) FROM rounds WHERE state = 'trained'").fetchone()[0]
     start = self._clock()
     if last and start >= self._next and (some or self._path.exists()):
       exports.write(self._campaign, self._path, "activitynet")
       self._next = self._clock() + _REST * (self._clock() - start)
       self._shown = last["id"]
+
+  def _make_whole(self) -> None:
+    trained = rounds.num_trained(self._campaign)
     if trained > self._trained and self._campaign.store.checkpoint():
       self._trained = trained

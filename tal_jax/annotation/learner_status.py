@@ -12,7 +12,7 @@ RUNNING, RESTARTING, DOWN, FINISHED = "running", "restarting", "down", "finished
 
 
 class Status(NamedTuple):
-  state: str  # running | restarting | down (it will not start again by itself) | finished
+  state: str  # running | restarting | down (it failed too often, and is seldom tried) | finished
   failures: int  # in a row
   error: str  # the last one, a line; "" without one
   at: float  # since when

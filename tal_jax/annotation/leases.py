@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tal_jax.annotation import gold, rows, states, store
+from tal_jax.annotation import ahead, gold, rows, states, store
 from tal_jax.annotation.campaign import Campaign, Policy
 from tal_jax.annotation.counting import places_free
 from tal_jax.annotation.decisions import settle
@@ -36,7 +36,8 @@ def next_visit(campaign: Campaign, worker_id: int) -> Visit | None:
 
   A worker who was stopped has none; the leases they may hold end. Gold comes first when it is due,
   and nothing else comes to a worker who has yet to qualify. Of the rest, videos that the worker
-  never had come before those of which they have answered another class.
+  never had come before those of which they have answered another class. Where nothing is left and
+  the learner trains, the next video of its last ranking is asked for (`ahead`).
   """
   with campaign.store.write() as db:
     now = campaign.clock()
@@ -51,6 +52,8 @@ def next_visit(campaign: Campaign, worker_id: int) -> Visit | None:
     tasks = _left_by(db, worker_id) or gold.due(db, campaign.policy, worker_id, stand)
     if not tasks and stand.state != QUALIFYING:
       tasks = _first_open(db, worker_id)
+      if not tasks and ahead.open_next(db, campaign.policy, now):
+        tasks = _first_open(db, worker_id)
     if not tasks:
       return None
     granted = [grant(db, task, worker_id, campaign.policy, now)

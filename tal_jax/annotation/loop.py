@@ -18,17 +18,18 @@ order is
 
 A learner that starts again takes its last good checkpoint, step r. Whatever of the later rounds is
 in the database stands: the videos of a round that was opened are those of the database, not chosen
-anew (`known_round`), and its answers are read again. So nobody is asked twice, even if the
-checkpoints are lost. A round's answers are frozen in the learner by its checkpoint: what an
-operator corrects later goes into the exports, and reaches the learner only when it begins again
-without checkpoints.
+anew (`known_round`), and its answers are read again. What was asked for while the learner trained
+(`ahead`) is in its round before the learner chooses the rest, and stays. So nobody is asked twice,
+even if the checkpoints are lost. A round's answers are frozen in the learner by its checkpoint:
+what an operator corrects later goes into the exports, and reaches the learner only when it begins
+again without checkpoints.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -37,10 +38,11 @@ import numpy as np
 from absl import logging
 
 from tal_jax import learner, oracles
-from tal_jax.annotation import preparing, rounds, states, store
-from tal_jax.annotation.campaign import Ask, Campaign, by_name, mark_trained, open_round
+from tal_jax.annotation import ahead, preparing, rounds, states, store
+from tal_jax.annotation.ahead import asks
+from tal_jax.annotation.campaign import Campaign, by_name, mark_trained, open_round
 from tal_jax.annotation.decisions import FinalAnswer
-from tal_jax.annotation.intended import Intended, inside
+from tal_jax.annotation.intended import Intended
 from tal_jax.annotation.rounds import close
 from tal_jax.models.localizer import Detections
 from tal_jax.pool import VideoPool
@@ -67,29 +69,29 @@ class Progress(NamedTuple):
   late: int = 0  # of the rounds before, not decided yet
 
 
-def asks(names: Sequence[str], intended: Intended, durations: Mapping[str, float]) -> list[Ask]:
-  """The tasks of a batch: each intended class of each video, in the batch's order."""
-  return [Ask(name, label, inside(hint, durations[name]))
-          for name in names for label, hint in intended[name].items()]
-
-
 def known_round(campaign: Campaign, number: int) -> list[str] | None:
-  """The videos of a round that is in the database, in the learner's order; None if it is not."""
+  """The videos of a round that is in the database, in the learner's order; None if it is not.
+
+  It is once the learner has chosen it, which may be after it has begun (`ahead`).
+  """
   with campaign.store.read() as db:
-    if not db.execute("SELECT 1 FROM rounds WHERE id = ?", (number,)).fetchone():
+    if not db.execute("SELECT 1 FROM rounds WHERE id = ? AND id NOT IN "
+                      "(SELECT round_id FROM begun)", (number,)).fetchone():
       return None
     return [row["name"] for row in db.execute(
         "SELECT v.name FROM tasks t JOIN videos v ON v.id = t.video_id WHERE t.round_id = ? "
         "GROUP BY v.id ORDER BY MIN(t.id)", (number,))]
 
 
-def selector(campaign: Campaign, number: int, ids: Sequence[str],
-             select: learner.SelectFn, *, ahead: int = 0) -> learner.SelectFn:
+def selector(campaign: Campaign, number: int, ids: Sequence[str], select: learner.SelectFn, *,
+             more: int = 0, intended: Intended | None = None) -> learner.SelectFn:
   """The selection function, or the round's own videos where the database has them.
 
-  It passes over videos that no round may ask for, though the learner has no labels of them: they
-  are still being answered, or were left out. The `ahead` next best ones are told to the campaign as
-  those that are expected in the next round, so that they can be made ready.
+  Videos of the round that were asked for while the learner trained come first, and count. It passes
+  over videos that no round may ask for, though the learner has no labels of them: they are still
+  being answered, or were left out. The `more` next best ones are told to the campaign as those that
+  are expected in the next round, so that they can be made ready; with `intended`, they may be asked
+  for while the learner trains.
   """
 
   def choose(key, state, pool, *, batch_size):
@@ -97,31 +99,49 @@ def selector(campaign: Campaign, number: int, ids: Sequence[str],
     index = {name: i for i, name in enumerate(ids)}
     if names is not None:
       return np.array([index[name] for name in names])
+    early = [index[name] for name in ahead.early(campaign, number)]
+    size = max(batch_size - ahead.num_early(campaign, number), 0)
     labeled = np.asarray(state.labeled)
     passed = {index[name] for name in rounds.unavailable(campaign) if name in index}
     passed = {i for i in passed if not labeled[i]}
     # A longer ranking begins with the shorter one.
     ranked = select(key, state, pool, batch_size=min(
-        batch_size + ahead + len(passed), int((~labeled).sum())))
+        size + more + len(passed), int((~labeled).sum()))) if size + more else ()
     found = [i for i in np.asarray(ranked).tolist() if i not in passed]
-    preparing.expect(campaign, [ids[i] for i in found[batch_size:batch_size + ahead]])
-    return np.array(found[:batch_size])
+    _expect(campaign, ids, found[size:size + more], pool, intended)
+    return np.array(early + found[:size], int)
 
   return choose
 
 
-def as_it_was(campaign: Campaign, number: int, ids: Sequence[str],
-              select: learner.SelectFn) -> learner.SelectFn:
-  """The selection function, or the round's own videos where the database has them."""
+def as_it_was(campaign: Campaign, number: int, ids: Sequence[str], select: learner.SelectFn, *,
+              more: int = 0, intended: Intended | None = None) -> learner.SelectFn:
+  """The selection function, or the round's own videos where the database has them.
+
+  With `intended`, `more` other videos may be asked for while the learner trains.
+  """
 
   def choose(key, state, pool, *, batch_size):
     names = known_round(campaign, number)
     if names is None:
-      return select(key, state, pool, batch_size=batch_size)
+      chosen = select(key, state, pool, batch_size=batch_size)
+      if intended is not None:
+        longer = np.asarray(select(key, state, pool, batch_size=batch_size + more)).tolist()
+        _expect(campaign, ids, [i for i in longer if i not in np.asarray(chosen).tolist()], pool,
+                intended)
+      return chosen
     index = {name: i for i, name in enumerate(ids)}
     return np.array([index[name] for name in names])
 
   return choose
+
+
+def _expect(campaign: Campaign, ids: Sequence[str], indices: Sequence[int], pool: VideoPool,
+            intended: Intended | None) -> None:
+  names = [ids[i] for i in indices]
+  questions = () if intended is None else asks(names, intended, dict(zip(
+      names, np.asarray(pool.durations, np.float64)[np.array(indices, int)], strict=True)))
+  preparing.expect(campaign, names, questions)
 
 
 class Asking:

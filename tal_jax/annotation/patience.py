@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 _SECONDS = 5.0  # from one try to the next
 
 _FULL, _LOCKED, _FILES = "disk full", "the database is locked", "too many open files"
+_PROCESSES = "no more processes can be started"
 _BROKEN, _READ_ONLY = "the disk cannot be read or written", "the disk or the file is read-only"
 _OF_SQLITE = {
     sqlite3.SQLITE_FULL: _FULL, sqlite3.SQLITE_BUSY: _LOCKED, sqlite3.SQLITE_LOCKED: _LOCKED,
@@ -25,7 +26,7 @@ _OF_SQLITE = {
     sqlite3.SQLITE_CANTOPEN: "a file of the database cannot be opened"}
 _OF_SYSTEM = {
     errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EIO: _BROKEN, errno.ESTALE: _BROKEN,
-    errno.EROFS: _READ_ONLY, errno.EMFILE: _FILES, errno.ENFILE: _FILES}
+    errno.EROFS: _READ_ONLY, errno.EMFILE: _FILES, errno.ENFILE: _FILES, errno.EAGAIN: _PROCESSES}
 _ASIDE = {_LOCKED: " (another program holds it, perhaps with a change that was not saved)"}
 
 
@@ -52,7 +53,10 @@ def passing(error: BaseException, folder: str | os.PathLike) -> str | None:
 
 
 class Patience:
-  """Tries again what a passing fault stopped, and talks about it once."""
+  """Tries again what a passing fault stopped, and talks about it once.
+
+  For a program that has nothing else to do; `housekeeping` is for one that has.
+  """
 
   def __init__(self, folder: str | os.PathLike, say: Callable[[str], None], *,
                seconds: float = _SECONDS, sleep: Callable[[float], None] = time.sleep):
@@ -62,16 +66,6 @@ class Patience:
     self._seconds = seconds
     self._sleep = sleep
     self._trouble: str | None = None
-
-  def once(self, action: Callable[[], object]) -> bool:
-    """One try of an action that is to be repeated anyway; whether nothing stopped it."""
-    try:
-      action()
-    except Exception as error:
-      self._tell(error)
-      return False
-    self._over()
-    return True
 
   def again(self, action: Callable[[], _T]) -> _T:
     """What the action returns; one that may be repeated from its start."""

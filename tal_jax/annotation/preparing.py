@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tal_jax.annotation import states, store
-from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation import ahead, states, store
+from tal_jax.annotation.campaign import Ask, Campaign
 
 _QUEUE = f"""
 SELECT v.name, MIN(part) < 2 AS asked FROM (
@@ -51,9 +51,13 @@ def postpone(campaign: Campaign, video: str, problem: str) -> None:
       store.log(db, "videos.late", _id(db, video), now=campaign.clock(), problem=problem)
 
 
-def expect(campaign: Campaign, videos: Sequence[str]) -> None:
-  """Replaces what the learner expects to ask for next, best first; a known video each."""
+def expect(campaign: Campaign, videos: Sequence[str], asks: Sequence[Ask] = ()) -> None:
+  """Replaces what the learner expects to ask for next, best first; a known video each.
+
+  `asks`: what may be asked of them while the learner trains (`ahead`).
+  """
   with campaign.store.write() as db:
+    ahead.put(db, asks)
     db.execute("DELETE FROM upcoming")
     db.executemany("INSERT INTO upcoming (place, video_id) VALUES (?, ?)",
                    [(place, _id(db, name)) for place, name in enumerate(videos)])

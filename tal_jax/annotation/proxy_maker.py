@@ -17,7 +17,7 @@ from absl import logging
 
 from tal_jax.annotation import exclusions, preparing
 from tal_jax.annotation.campaign import Campaign, Video, add_videos
-from tal_jax.annotation.patience import passing
+from tal_jax.annotation.housekeeping import Board, Part
 from tal_jax.annotation.proxy_process import Outcome
 
 _CRASHES = 2  # of the process, at the same video
@@ -32,8 +32,10 @@ class Maker:
   """Goes through the queue. Its memory is of this run only: a new one tries all again."""
 
   def __init__(self, campaign: Campaign, make: Make, *, say: Callable[[str], None],
-               clock: Callable[[], float] = time.monotonic):
+               board: Board | None = None, clock: Callable[[], float] = time.monotonic):
     self._campaign, self._make, self._say, self._clock = campaign, make, say, clock
+    self._part = Part("making videos ready", self.step, board or Board(say),
+                      campaign.store.path.parent)
     self._crashes: dict[str, int] = {}
     self._faults: dict[str, str] = {}
     self._not_before: dict[str, float] = {}
@@ -53,13 +55,7 @@ class Maker:
   def run(self, poll_seconds: float) -> None:
     """Until `stopped` is set; looks for new work that often."""
     while not self.stopped.is_set():
-      try:
-        busy = self.step()
-      except Exception as error:  # nothing else may end for it
-        if passing(error, self._campaign.store.path.parent) is None:  # else the server says it
-          logging.exception("making videos ready")
-        busy = False
-      if not busy:
+      if not self._part.step():
         self.stopped.wait(poll_seconds)
 
   def _take(self, job: preparing.Job) -> None:

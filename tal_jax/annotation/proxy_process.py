@@ -20,6 +20,7 @@ import msgspec
 
 from tal_jax.annotation import following, proxies
 from tal_jax.annotation.media import Probe
+from tal_jax.annotation.patience import passing
 from tal_jax.data.types import DataError
 from tal_jax.encoders.streams import VideoFault, pyav
 
@@ -105,7 +106,7 @@ def _carry_out(request: Request) -> Outcome:
     with path.open("rb"):
       folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
-    return Outcome(problem=f"{error.filename}: {error.strerror}")
+    return Outcome(problem=passing(error, folder) or f"{error.filename}: {error.strerror}")
   told: list[str] = []
   try:
     proxies.playable(request.video, path, request.probe, folder, height=request.height,
@@ -113,8 +114,10 @@ def _carry_out(request: Request) -> Outcome:
   except VideoFault as error:
     return Outcome(fault=str(error))
   except DataError as error:
-    return Outcome(problem=str(error))
+    return Outcome(problem=passing(error, folder) or str(error))
   except (OSError, pyav().error.FFmpegError) as error:
+    if isinstance(error, OSError) and (trouble := passing(error, folder)):
+      return Outcome(problem=trouble)
     text = f"the proxy of {path}: {error.strerror or error}"
     return Outcome(problem=text) if error.errno in _OF_THE_DISK else Outcome(fault=text)
   return Outcome(note="; ".join(told))

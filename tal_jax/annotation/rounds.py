@@ -35,7 +35,15 @@ def has_enough(campaign: Campaign, number: int, quorum: float) -> bool:
         "SELECT COUNT(*), COUNT(*) FILTER (WHERE v.state = 'labelled') FROM videos v "
         f"WHERE {_IN_USE} AND v.id IN (SELECT video_id FROM tasks WHERE round_id = ?)",
         (number,)).fetchone()
-    return decided >= math.ceil(quorum * videos - 1e-9)
+    return decided >= enough_of(videos, quorum)
+
+
+def enough_of(videos: int, quorum: float) -> int:
+  """How many of a round's videos must be decided: quorum * videos, rounded down, and one at least.
+
+  So one person who is away holds up no batch of two videos or more, unless the quorum is 1.
+  """
+  return min(videos, max(1, math.floor(quorum * videos + 1e-9)))
 
 
 def all_decided(campaign: Campaign) -> bool:
@@ -104,6 +112,12 @@ def num_trained(campaign: Campaign) -> int:
   """How many rounds are trained."""
   with campaign.store.read() as db:
     return db.execute("SELECT COUNT(*) FROM rounds WHERE state = 'trained'").fetchone()[0]
+
+
+def is_there(campaign: Campaign, number: int) -> bool:
+  """Whether anything of the round was asked for."""
+  with campaign.store.read() as db:
+    return db.execute("SELECT 1 FROM rounds WHERE id = ?", (number,)).fetchone() is not None
 
 
 def is_closed(campaign: Campaign, number: int) -> bool:

@@ -321,8 +321,29 @@ _DECISIONS = (
     "UPDATE scores SET others = 0, f1 = NULL, tiou = NULL WHERE NOT is_gold",
 )
 
+_AHEAD = (
+    # What would be asked of the videos in `upcoming`, and may be while the learner trains.
+    """CREATE TABLE upcoming_tasks (
+      place INTEGER PRIMARY KEY,
+      video_id INTEGER NOT NULL REFERENCES videos (id),
+      class_id INTEGER NOT NULL REFERENCES classes (id),
+      hint_start REAL,
+      hint_end REAL) STRICT""",
+    # Videos that were asked for while the learner trained the round before theirs.
+    """CREATE TABLE early (
+      video_id INTEGER PRIMARY KEY REFERENCES videos (id),
+      round_id INTEGER NOT NULL REFERENCES rounds (id)) STRICT""",
+    # A round that has such videos, until the learner has chosen the rest of it.
+    "CREATE TABLE begun (round_id INTEGER PRIMARY KEY REFERENCES rounds (id)) STRICT",
+    # Of tasks on which annotators agree: how many answers that was merged from.
+    """CREATE TABLE merged (
+      task_id INTEGER PRIMARY KEY REFERENCES tasks (id),
+      answers INTEGER NOT NULL CHECK (answers >= 1)) STRICT""",
+)
+
 MIGRATIONS: tuple[Sequence[str], ...] = (
-    _CORE, _QUALITY + _MONEY + _LEARNER + _SERVER, _REINSTATED, _ROUNDS, _VISITS, _DECISIONS)
+    _CORE, _QUALITY + _MONEY + _LEARNER + _SERVER, _REINSTATED, _ROUNDS, _VISITS, _DECISIONS,
+    _AHEAD)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -87,6 +87,7 @@ def reinstate(campaign: Campaign, operator_id: int, worker_id: int) -> None:
     require_operator(db, operator_id)
     standing.reinstate(db, campaign.policy, worker_id, operator_id=operator_id, now=now)
     decisions.recount(db, worker_id, campaign.policy, now)
+    decisions.reconsider(db, campaign.policy, now)
 
 
 def _without(db, task_id: int, policy: Policy, now: float, operator_id: int) -> str:

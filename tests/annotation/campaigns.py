@@ -87,7 +87,12 @@ def check(made):
       closed = table == "rounds" and select(
           made, "SELECT 1 FROM closings WHERE round_id = ?", row["id"])
       assert not closed or row["state"] in done
-      assert asked_again or closed or (row["state"] in done) == (bool(mine) and all(mine)), row
+      # One that has begun while the learner trained is open until the learner has chosen it.
+      begun = table == "rounds" and select(
+          made, "SELECT 1 FROM begun WHERE round_id = ?", row["id"])
+      assert not begun or row["state"] == "open"
+      assert asked_again or closed or begun or (
+          row["state"] in done) == (bool(mine) and all(mine)), row
       assert (row["state"] != "unlabelled") or not mine
   submitted = {l["id"]: (l["worker_id"], l["task_id"]) for l in leases
                if l["state"] == "submitted"}

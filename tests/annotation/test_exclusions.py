@@ -2,10 +2,10 @@
 
 import pytest
 
-from tal_jax.annotation import campaign, exclusions, second_thoughts
+from tal_jax.annotation import campaign, exclusions, people, second_thoughts
 from tal_jax.annotation.answers import submit, submit_all
 from tal_jax.annotation.campaign import Ask
-from tal_jax.annotation.decisions import adjudicate, final_answers
+from tal_jax.annotation.decisions import adjudicate, dispute, final_answers
 from tal_jax.annotation.errors import (
   Conflict,
   Forbidden,
@@ -145,16 +145,53 @@ def test_an_operator_excludes_and_includes(make):
   answer(made, ann, [])
   assert [f.video for f in final_answers(made, 0)] == ["v1"]
   exclusions.include(made, operator, 1)
-  # What ann had answered did not settle it: one answer more is wanted.
+  # What ann had answered settled it: nobody is asked again.
   assert select(made, "SELECT state, wanted FROM tasks WHERE id = ?", decided) == [
-      {"state": "open", "wanted": 2}]
-  answer(made, enrol(made, "bob"), [(0, 10)])
-  assert [f.video for f in final_answers(made, 0)] == ["v0", "v1"]
+      {"state": "agreed", "wanted": 1}]
+  check(made)
+  assert [(f.video, [s[:2] for s in f.segments]) for f in final_answers(made, 0)] == [
+      ("v0", [(0.0, 10.0)]), ("v1", [])]
   with pytest.raises(NotFound):
     exclusions.include(made, operator, 1)
   exclusions.exclude_by_operator(made, operator, 3, "not fit")
   exclusions.include(made, operator, 3)
   assert campaign.askable(made) == ["v2"]
+
+
+def test_to_exclude_and_include_costs_no_answer(make):
+  """Whatever had come of a task, comes of it again."""
+  made = make(annotators=3, max_annotators=5)
+  with made.store.write() as db:
+    people.set_named_only(db, True)
+  agreed, disputed, adjudicated = ask(made, videos=("v0", "v1", "v2"))
+  operator, who = enrol(made, "op", "operator"), [enrol(made, name) for name in "abcde"]
+  for number, person in enumerate(who):
+    if number < 3:
+      answer(made, person, [(0, 10)] if number < 2 else [(50, 60)])
+    answer(made, person, [(10 * number, 10 * number + 5)])
+    if number < 3:
+      answer(made, person, [(10 * number, 10 * number + 5)])
+  dispute(made, operator, adjudicated)
+  adjudicate(made, operator, adjudicated, [(1, 2), (3, 4)])
+
+  def everything():
+    check(made)
+    return (select(made, "SELECT id, state, agreement FROM tasks ORDER BY id"),
+            select(made, "SELECT state FROM videos ORDER BY id"),
+            select(made, "SELECT task_id, start, end, source, agreement, support FROM segments "
+                   "WHERE assignment_id IS NULL ORDER BY task_id, start"),
+            activitynet(made)["database"])
+
+  before = everything()
+  assert [row["state"] for row in before[0]] == ["agreed", "disputed", "adjudicated"]
+  assert [row["task_id"] for row in before[2]] == [agreed, adjudicated, adjudicated]
+  assert state(made, "tasks", disputed) == "disputed"
+  for video in (1, 2, 3):
+    exclusions.exclude_by_operator(made, operator, video, "by mistake")
+  check(made)
+  for video in (3, 1, 2):
+    exclusions.include(made, operator, video)
+  assert everything() == before
 
 
 def test_who_differed_from_what_was_excluded_works_again(make):

@@ -88,6 +88,19 @@ def test_activitynet_by_hand(made):
   assert exports.activitynet(made, subset="validation")["database"]["v1"]["subset"] == "validation"
 
 
+def test_support_and_annotators_are_of_the_same_people(make):
+  """Who is stopped after the decision was among those that it was merged from."""
+  made = make(annotators=3, max_annotators=3, min_worker_f1=0.5, min_compared=1)
+  campaigns.ask(made)
+  for name, segment in (("a", (0, 10)), ("b", (0, 10)), ("c", (50, 60))):
+    answer(made, campaigns.enrol(made, name), [segment])
+  assert len(campaigns.select(made, "SELECT * FROM stopped")) == 1  # c, by this decision
+  video = exports.activitynet(made)["database"]["v0"]
+  found, = video["annotations"]
+  assert found["support"] == pytest.approx(2 / 3) and found["annotators"] == 3
+  assert video["answers"][0]["annotators"] == 3
+
+
 def test_activitynet_reads_back(made, tmp_path):
   exports.write(made, tmp_path / "a.json", "activitynet")
   assert json.loads((tmp_path / "a.json").read_text("utf-8")) == exports.activitynet(made)

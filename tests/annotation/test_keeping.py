@@ -55,6 +55,19 @@ def test_every_decision_and_correction_is_shown(kept, tmp_path):
   assert shown(tmp_path) == {"v0": [], "v1": [[3, 4]]}
 
 
+def test_an_export_that_fails_does_not_keep_the_database_in_two_files(kept, monkeypatch):
+  made, ann, _, keeper = kept
+  answer(made, ann, (1, 2))
+  answer(made, ann, (3, 4))
+  campaign.mark_trained(made, 0)
+  wal = made.store.path.with_name(f"{made.store.path.name}-wal")
+  assert wal.stat().st_size
+  monkeypatch.setattr(exports, "text", lambda *_: {}["ours"])
+  with pytest.raises(KeyError, match="ours"):
+    keeper.step()
+  assert not wal.stat().st_size
+
+
 def test_a_keeper_that_starts_again_catches_up(kept, tmp_path):
   made, ann, operator, keeper = kept
   answer(made, ann, (1, 2))

@@ -45,6 +45,8 @@ CLASSES, SECONDS, VIDEOS, TESTING, ROUNDS = ("jump", "run"), 30.0, 14, 6, 4
 SETTINGS = {"batch_size": 3, "campaign.num_initial": 4, "campaign.max_videos": 12,
             "campaign.slots_per_label": 3, "campaign.poll_seconds": 0.01, "encoder": "mean",
             "campaign.strategy": "uncertainty", "data.testing_subset": "testing",
+            # Each round learns what the model before it chose, whoever is there while it trains.
+            "campaign.round_quorum": 1.0, "campaign.while_training": "wait",
             "campaign.videos": "unused", "campaign.labels": "unused", "svm.c": 0.1,
             "data.windows.shortest": 4.0, "data.windows.overlap": 0.5}
 
@@ -258,6 +260,19 @@ def test_nothing_is_there(world, opened, tmp_path):
   assert [row["map"] for row in campaigns.select(found, "SELECT map FROM results")] == [None, None]
 
 
+def test_an_error_of_the_export_does_not_end_the_training(world, opened, tmp_path, monkeypatch,
+                                                          capfd):
+  def broken(*_):
+    raise KeyError("ours")
+
+  monkeypatch.setattr(exports, "text", broken)
+  monkeypatch.setattr(annotate_learner.logging, "exception", lambda *_: None)
+  found = run(world, opened, tmp_path, **{"campaign.num_rounds": 2, "data.testing_subset": ""})
+  assert len(metrics(tmp_path)) == 2 and loop.is_finished(found)
+  assert not (tmp_path / "annotations.json").exists()
+  assert capfd.readouterr().err.count("was not written (KeyError: 'ours')") == 3
+
+
 def test_strategies_that_need_knowledge(world, opened, tmp_path):
   with pytest.raises(DataError, match="learns from Knowledge-Source"):
     run(world, opened, tmp_path / "a", **{"campaign.strategy": "mcle"})
@@ -368,7 +383,7 @@ def test_what_was_asked_for_or_left_out_is_passed_over(tmp_path):
 
   for size, ahead, chosen, expected in ((2, 2, [0, 7], ["v2", "v6"]), (2, 0, [0, 7], []),
                                         (4, 9, [0, 7, 2, 6], ["v5"])):
-    choose = loop.selector(made, 1, ids, select, ahead=ahead)
+    choose = loop.selector(made, 1, ids, select, more=ahead)
     np.testing.assert_array_equal(choose(None, state, None, batch_size=size), chosen)
     assert [row["name"] for row in campaigns.select(
         made, "SELECT v.name FROM upcoming u JOIN videos v ON v.id = u.video_id ORDER BY place"

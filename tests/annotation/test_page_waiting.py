@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from tal_jax.annotation import campaign, learner_status, rounds
+from tal_jax.annotation import campaign, housekeeping, learner_status, rounds
 from tal_jax.annotation.web import annotator, server
 from tests.annotation import campaigns, serving, test_page_browser
 
@@ -95,6 +95,28 @@ def test_who_comes_too_late_waits_again(world):
   expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
   expect(page).to_have_title("Waiting \u2013 Wait")
   expect(page.get_by_label("Play a sound")).not_to_be_checked()
+
+
+def test_the_operator_reads_once_of_a_full_disk_and_of_what_failed(tmp_path, counted, open_page):
+  made, tokens = serving.sample_campaign(tmp_path, video_path=counted)
+  board = housekeeping.Board(lambda _: None)
+  learner_status.record(made, "restarting", 0, "disk full: /work/checkpoints")
+  with made.store.write() as db:
+    db.execute("INSERT INTO preparing VALUES (1, 'disk full: /work/media')")
+  board.failed("handing out tasks", "disk full: /work", passes=True, pause=0.0)
+  board.failed("writing the data set", "KeyError: 'x'", passes=False, pause=40.0)
+  app = server.build_app(made, title="Wait", troubles=board.troubles)
+  with made.store, serving.running(app) as url:
+    page = open_page(f"{url}/campaign#{tokens['operator']}")
+    expect(page.get_by_role("alert").filter(has_text="disk full: /work.")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text=re.compile(
+        r"housekeeping failed \(writing the data set\): KeyError: 'x'; retried in \d\d s"
+    ))).to_be_visible()
+    assert page.get_by_text("disk full").count() == 1
+    board.done("handing out tasks")  # what else the disk stops is told for itself
+    expect(page.get_by_role("alert").filter(has_text=re.compile(
+        "The learner stopped.*disk full"))).to_be_visible()
+    assert page.get_by_text("disk full").count() == 1
 
 
 def test_the_operator_reads_of_the_learner(tmp_path, counted, open_page):

@@ -34,6 +34,7 @@ def caused(error):
     (OSError(errno.ENOSPC, "No space left on device"), "disk full: work"),
     (OSError(errno.EDQUOT, "Quota", "/far/off/file"), "disk full: /far/off"),
     (OSError(errno.EMFILE, "Too many", "/far/off/file"), "too many open files: /far/off/file"),
+    (OSError(errno.EAGAIN, "Resource unavailable"), "no more processes can be started: work"),
     (OSError(errno.ENOENT, "No such file", "file"), None),
     (PermissionError(errno.EACCES, "Permission denied", "file"), None),
     (caused(OSError(errno.ENOSPC, "No space")), "disk full: work"),
@@ -68,20 +69,11 @@ def test_again_says_it_once_and_says_that_it_goes_on():
   assert len(said) == 2
 
 
-def test_once_leaves_the_next_try_to_the_caller():
-  said = []
-  patience = Patience("work", said.append, sleep=lambda seconds: pytest.fail("slept"))
-  action = Faults(*[OSError(errno.ENOSPC, "No space", "/a/b")] * 2)
-  assert [patience.once(action) for _ in range(4)] == [False, False, True, True]
-  assert len(said) == 2 and said[0].startswith("disk full: /a;")
-
-
 def test_other_faults_pass_through():
   for error in (KeyError("ours"), DataError("yours"), KeyboardInterrupt()):
     patience = Patience("work", pytest.fail, sleep=pytest.fail)
-    for method in (patience.once, patience.again):
-      with pytest.raises(type(error)):
-        method(Faults(error))
+    with pytest.raises(type(error)):
+      patience.again(Faults(error))
 
 
 def test_a_disk_that_is_full_in_truth():

@@ -8,14 +8,18 @@ from tal_jax.annotation import campaign, people, workers
 from tal_jax.annotation.answers import submit, submit_all
 from tal_jax.annotation.campaign import Ask, require_gold
 from tal_jax.annotation.corrections import undo
-from tal_jax.annotation.decisions import adjudicate, dispute
+from tal_jax.annotation.decisions import adjudicate, dispute, recount_all
 from tal_jax.annotation.errors import Conflict
 from tal_jax.annotation.exclusions import exclude
 from tal_jax.annotation.gold import add_gold
 from tal_jax.annotation.leases import next_visit, release
+from tal_jax.annotation.oracles import links
 from tal_jax.annotation.oracles.local import Local
+from tal_jax.annotation.second_thoughts import ask_again
 from tal_jax.annotation.shortfall import Shortfall, lines
+from tal_jax.annotation.web import server
 from tal_jax.data.types import DataError
+from tests.annotation import serving, sites
 from tests.annotation.campaigns import ask, check, enrol, select
 
 LABELS = ("jump", "run", "walk")
@@ -72,6 +76,63 @@ def run_out(made, persons, behaviour):
         submit_all(made, worker, given, f"{worker} {visit.task_ids}")
     if not moved:
       return
+
+
+def test_a_dispute_is_judged_again_when_somebody_is_invited(make, tmp_path):
+  """Whether by the page, by another name at a start, or as one who works again."""
+  made = make(annotators=2, max_annotators=4)
+  named_only(made)
+  task, taken = ask(made, videos=("v0", "v1"))
+  operator, who = enrol(made, "op", "operator"), [enrol(made, name) for name in "ab"]
+  for worker, segment in zip(who, ((0, 10), (50, 60)), strict=True):
+    for _ in range(2):
+      visit = next_visit(made, worker)
+      submit(made, worker, visit.task_ids[0], f"{worker} {visit.task_ids}", [segment])
+  ask_again(made, operator, taken)
+  dispute(made, operator, taken)  # by an operator's word: it stays theirs
+  assert select(made, "SELECT state FROM tasks") == [{"state": "disputed"}] * 2
+
+  def states():
+    check(made)
+    return [(row["state"], row["wanted"]) for row in select(made, "SELECT * FROM tasks")]
+
+  def invite(name):
+    links.write_links(made, [links.Person(name, "annotator")], folder=tmp_path,
+                      address="http://x", days=1.0)
+
+  before = states()
+  invite("c")
+  assert states() == [("open", 3), before[1]]
+  with made.store.read() as db:
+    c, = db.execute("SELECT id FROM workers WHERE name = 'c'").fetchone()
+  submit(made, c, next_visit(made, c).task_ids[0], "c", [(80, 90)])
+  assert states() == [("disputed", 3), before[1]]
+  invite("c")  # nobody new
+  assert states() == [("disputed", 3), before[1]]
+  app = server.build_app(made, title="x")
+  with serving.running(app) as url:
+    token = serving.enrol(made, "second operator", "operator")
+    with sites.client_of(url, token) as client:
+      assert client.post("/api/workers", json={
+          "name": "d", "role": "annotator", "days": 1}).status_code == 200
+  assert states() == [("open", 4), before[1]]
+
+
+def test_a_larger_limit_is_followed_at_a_start(make):
+  made = make(annotators=1, max_annotators=1)
+  task, = ask(made)
+  ann = enrol(made, "ann")
+  enrol(made, "bob")
+  with made.store.write() as db:
+    db.execute("UPDATE tasks SET wanted = 2")
+  made = made._replace(policy=made.policy._replace(annotators=2, max_annotators=2))
+  for worker, segment in ((ann, (0, 10)), (ann + 1, (50, 60))):
+    submit(made, worker, next_visit(made, worker).task_ids[0], f"{worker}", [segment])
+  assert select(made, "SELECT state FROM tasks")[0]["state"] == "disputed"
+  recount_all(made)
+  assert select(made, "SELECT state FROM tasks")[0]["state"] == "disputed"
+  recount_all(made._replace(policy=made.policy._replace(max_annotators=3)))
+  assert select(made, "SELECT state, wanted FROM tasks") == [{"state": "open", "wanted": 3}]
 
 
 def give_up(made, worker, operator, tasks):

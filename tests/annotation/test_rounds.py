@@ -31,13 +31,35 @@ def learnt(made, number):
 
 
 @pytest.mark.parametrize(("quorum", "needed"), [
-    (1.0, 5), (0.9, 5), (0.8, 4), (0.7, 4), (0.6, 3), (0.2, 1), (0.01, 1)])
+    (1.0, 5), (0.9, 4), (0.8, 4), (0.7, 3), (0.6, 3), (0.2, 1), (0.01, 1)])
 def test_how_many_videos_are_enough(asked, quorum, needed):
   made, operator = asked
   for count in range(5):
     assert rounds.has_enough(made, 0, quorum) == (count >= needed)
     decide(made, operator, f"v{count}")
   assert rounds.has_enough(made, 0, quorum)
+
+
+@pytest.mark.parametrize(("videos", "by_default", "all_but_none"), [
+    (0, 0, 0), (1, 1, 1), (2, 1, 2), (3, 2, 3), (5, 4, 5), (10, 9, 10), (64, 57, 64),
+    (100, 90, 100)])
+def test_one_straggler_holds_up_no_small_batch(videos, by_default, all_but_none):
+  assert rounds.enough_of(videos, 0.9) == by_default
+  assert rounds.enough_of(videos, 1.0) == all_but_none
+
+
+@pytest.mark.parametrize("videos", [1, 2, 3, 5, 10])
+def test_a_round_closes_without_its_straggler(make, videos):
+  """All but the last video, of which somebody is at work."""
+  made = make(videos=videos)
+  names = [f"v{i}" for i in range(videos)]
+  campaigns.ask(made, videos=names)
+  operator = campaigns.enrol(made, "op", "operator")
+  decide(made, operator, *names[:-1])
+  assert rounds.has_enough(made, 0, 0.9) == (videos > 1)
+  assert not rounds.has_enough(made, 0, 1.0)
+  decide(made, operator, names[-1])
+  assert rounds.has_enough(made, 0, 1.0)
 
 
 def test_a_video_counts_when_all_its_classes_are_decided(make):
@@ -53,7 +75,7 @@ def test_what_is_left_out_counts_nowhere(asked):
   made, operator = asked
   exclusions.exclude(made, "v4", "cannot be played")
   decide(made, operator, "v0", "v1")
-  assert rounds.has_enough(made, 0, 0.5) and not rounds.has_enough(made, 0, 0.6)
+  assert rounds.has_enough(made, 0, 0.6) and not rounds.has_enough(made, 0, 0.75)
   assert rounds.num_asked(made) == 4 and rounds.unavailable(made) == set(FIVE)
   for name in ("v2", "v3"):
     exclusions.exclude(made, name, "cannot be played")

@@ -15,8 +15,9 @@ from tests.annotation import campaigns
 _TABLES = {"videos", "classes", "rounds", "tasks", "leases", "assignments", "drafts", "segments",
            "workers", "events", "gold", "scores", "budget", "payments", "payouts", "hits", "crowd",
            "suggestions", "results", "secrets", "reinstated", "together", "audience", "asked_again",
-           "closings", "excluded", "later", "learner_process", "learnt", "left_out", "plan",
-           "preparing", "skips", "stopped", "taken_back", "unusable", "upcoming", "versions"}
+           "begun", "closings", "early", "excluded", "later", "learner_process", "learnt",
+           "left_out", "merged", "plan", "preparing", "skips", "stopped", "taken_back", "unusable",
+           "upcoming", "upcoming_tasks", "versions"}
 
 
 def test_settings_and_tables(tmp_path):

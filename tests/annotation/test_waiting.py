@@ -115,6 +115,34 @@ def test_a_round_that_closed_before_its_last_task(world):
   assert w.next("ann") == (None, "nothing", "others")
 
 
+def test_a_last_round_that_waits_for_a_task_of_the_round_before(world):
+  w = world(annotators=1)
+  campaigns.ask(w.made, videos=("v0", "v1"))
+  assert w.next("ann")[0] == 1 and w.next("bob")[0] == 2
+  w.answer("ann", 1)
+  rounds.close(w.made, 0)
+  campaign.mark_trained(w.made, 0)
+  campaigns.ask(w.made, 1, videos=("v2",))
+  assert w.next("ann")[0] == 3
+  w.answer("ann", 3)
+  assert campaigns.state(w.made, "rounds", 1) == "complete"
+  assert w.next("ann") == (None, "nothing", "others")  # bob is at v1
+  rounds.close(w.made, 1)
+  assert w.next("ann") == (None, "nothing", "learner")
+
+
+def test_while_the_learner_trains_there_is_the_next_of_its_ranking(world):
+  w = world(annotators=1)
+  campaigns.ask(w.made, videos=("v0",))
+  preparing.expect(w.made, ["v3"], [campaign.Ask("v3", "jump")])
+  w.next("ann")
+  w.answer("ann", 1)
+  rounds.close(w.made, 0)
+  assert w.next("ann") == (2, "", "")
+  assert w.next("bob") == (None, "nothing", "learner")
+  assert [r["state"] for r in w.overview()["rounds"]] == ["complete", "open"]
+
+
 def test_gold_that_is_not_ready(world):
   w = world(gold_before=1)
   gold.add_gold(w.made, [("v5", "jump", [(1.0, 2.0)])])

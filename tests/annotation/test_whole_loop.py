@@ -59,6 +59,7 @@ class Campaign:
         "campaign.videos": drawn / "videos", "campaign.labels": drawn / "labels.json",
         "campaign.local.annotators": ",".join(WORKERS), "campaign.policy.max_annotators": 3,
         "campaign.num_initial": FIRST, "campaign.max_videos": LABELLED, "batch_size": BATCH,
+        "campaign.round_quorum": 1.0, "campaign.while_training": "wait",  # whoever is first
         "campaign.poll_seconds": 0.05, "campaign.serve_when_done": False,
         "data.features": drawn / "features", "data.annotations": drawn / "annotations.json",
         "data.testing_subset": "testing", "data.windows.shortest": 1.5, "data.windows.ratio": 1.3}

@@ -49,7 +49,8 @@ def config(drawn, **changes):
       "campaign.videos": str(folder / "videos"), "campaign.labels": str(folder / "labels.json"),
       "campaign.oracle": "simulated", "campaign.port": 0, "campaign.poll_seconds": 0.02,
       "campaign.simulated.annotations": str(folder / "annotations.json"),
-      "campaign.num_initial": 3, "batch_size": 3, "budget_ratio": 0.75, "encoder": "mean",
+      "campaign.round_quorum": 1.0, "campaign.num_initial": 3, "batch_size": 3,
+      "budget_ratio": 0.75, "encoder": "mean",
       "campaign.serve_when_done": False, "data.features": str(folder / "features"),
       "data.annotations": str(folder / "annotations.json"), "data.testing_subset": "testing"
   } | changes)

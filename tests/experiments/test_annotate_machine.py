@@ -12,7 +12,16 @@ import time
 import pytest
 
 from experiments import annotate, annotate_learner, workdir
-from tal_jax.annotation import campaign, decisions, loop, patience, store
+from tal_jax.annotation import (
+  campaign,
+  decisions,
+  housekeeping,
+  keeping,
+  loop,
+  patience,
+  shortfall,
+  store,
+)
 from tal_jax.annotation.oracles import simulated
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.types import DataError
@@ -126,6 +135,27 @@ def test_a_full_disk_does_not_end_the_server(drawn, tmp_path, monkeypatch, capfd
     assert soon(lambda: len(faults) > 8)
   said = capfd.readouterr().err
   assert said.count(f"disk full: {tmp_path}") == 1 and "the campaign goes on" in said
+
+
+@pytest.mark.parametrize(("owner", "name"), [
+    (simulated.Simulated, "advance"), (keeping.Keeper, "step"), (shortfall.Shortfall, "step")])
+def test_an_error_of_the_program_does_not_end_the_server(drawn, tmp_path, monkeypatch, capfd, owner,
+                                                         name):
+  tries, real = [], getattr(owner, name)
+
+  def broken(self):
+    tries.append(1)
+    if 2 <= len(tries) <= 5:
+      raise KeyError("ours")
+    return real(self)
+
+  monkeypatch.setattr(owner, name, broken)
+  monkeypatch.setattr(housekeeping, "LONGEST_PAUSE", 0.05)
+  with served(drawn, tmp_path):
+    assert soon(lambda: len(tries) > 7)
+  said = capfd.readouterr().err
+  assert said.count("the campaign's housekeeping failed (") == 1
+  assert said.count("KeyError: 'ours'; retried in") == 1 and "is done again" in said
 
 
 def test_links_in_a_log_have_no_tokens():

@@ -87,12 +87,44 @@ def test_killed_again_and_again_it_stays_down(made):
   assert world.until("down")[:3] == ("down", MOST_FAILURES, line)
   assert world.said[-1] == (
       f"the learner failed {MOST_FAILURES} times in a row and stays down: {line}. The pages stay "
-      "up; mend it, and start the same command again")
-  world.clock.now += 1e6
+      "up, and it is tried again every 10 minutes; mend it, and start the same command again to "
+      "try at once")
+  world.clock.now += 599
   world.supervisor.step()
-  assert world.supervisor.state == "down" and len(world.said) == MOST_FAILURES
+  assert world.supervisor.state == "down" and world.supervisor._process is None
   events = campaigns.select(made, "SELECT kind FROM events WHERE kind GLOB 'learner.*'")
   assert [row["kind"] for row in events] == ["learner.restarting"] * 4 + ["learner.down"]
+  world.clock.now += 2
+  world.supervisor.step()
+  assert world.supervisor.state == "running"  # it comes back by itself
+  assert world.until("down").failures == MOST_FAILURES + 1
+  assert len(world.said) == MOST_FAILURES  # and says the same once
+
+
+def test_a_learner_that_cannot_be_started_leaves_nothing_open(made, monkeypatch):
+  world = World(made, _HEAD + f"told.send({BEGUN!r}); told.send({FINISHED!r})")
+  real, failures = subprocess.Popen, iter([OSError(11, "Resource temporarily unavailable")] * 3)
+
+  def start(*args, **kwargs):
+    for error in failures:
+      raise error
+    return real(*args, **kwargs)
+
+  monkeypatch.setattr(subprocess, "Popen", start)
+  before = len(os.listdir("/proc/self/fd"))
+  for _ in range(3):
+    with pytest.raises(OSError, match="temporarily"):
+      world.supervisor.step()
+  assert len(os.listdir("/proc/self/fd")) == before and world.supervisor.refused is None
+  assert world.until("finished")[0] == "finished"
+
+
+def test_a_job_that_cannot_be_sent_leaves_no_process(made):
+  world = World(made, "import time; time.sleep(600)")
+  world.supervisor._job = lambda: None  # cannot be pickled
+  with pytest.raises(Exception, match="pickle"):
+    world.supervisor.step()
+  assert world.supervisor._process is None
 
 
 def test_a_round_that_was_trained_begins_a_new_row_of_failures(made):

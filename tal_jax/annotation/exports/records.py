@@ -17,7 +17,7 @@ class DecidedTask(NamedTuple):
   round: int
   state: str  # "agreed" or "adjudicated"
   agreement: float | None  # see consensus; None if an operator took it before any answers
-  annotators: int  # whose answers count
+  annotators: int  # whose answers it was merged from; of an operator's word, whose answers count
   segments: tuple[rows.FinalSegment, ...]  # by start; empty: the action is not in the video
 
 
@@ -36,7 +36,8 @@ def labelled_videos(db: sqlite3.Connection) -> list[LabelledVideo]:
   for row in db.execute(
       "SELECT t.id, t.video_id, c.name AS label, c.instructions, t.round_id, t.state, t.agreement, "
       "v.name, v.media_path, v.duration, v.fps, v.num_frames, "
-      f"(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id AND {COUNTS}) AS annotators "
+      "COALESCE((SELECT m.answers FROM merged m WHERE m.task_id = t.id AND t.state = 'agreed'), "
+      f"(SELECT COUNT(*) FROM assignments a WHERE a.task_id = t.id AND {COUNTS})) AS annotators "
       "FROM tasks t "
       "JOIN videos v ON v.id = t.video_id JOIN classes c ON c.id = t.class_id "
       "WHERE v.state = 'labelled' AND t.state IN (?, ?) ORDER BY t.id",

@@ -13,8 +13,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tal_jax.annotation import decisions, workers
 from tal_jax.annotation import names as names_lib
-from tal_jax.annotation import workers
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import InvalidAnswer, Unauthorized
 from tal_jax.data.types import DataError
@@ -63,6 +63,7 @@ def write_links(campaign: Campaign, people: Iterable[Person], *, folder: pathlib
       person = person._replace(name=known.get(person.name, person.name))
       lines.append(f"{person.role}\t{person.name}\t" + _link(
           db, person, kept.get(person.name), address, days, campaign.clock()))
+    decisions.reconsider(db, campaign.policy, campaign.clock())
     _write(path, lines)  # inside: a token that is not in the file would be lost
   return lines
 

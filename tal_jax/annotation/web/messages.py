@@ -223,7 +223,7 @@ class LearnerOut(_Out):
   """The learner's process, where the server looks after it."""
 
   state: Annotated[Literal["running", "restarting", "down", "finished"], Meta(description=(
-      "down: it failed too often in a row, and does not start again by itself"))]
+      "down: it failed too often in a row, and is tried again every ten minutes"))]
   failures: Annotated[int, Meta(description="in a row")]
   error: Annotated[str, Meta(description="the last one, while it does not run")]
   at: float
@@ -234,9 +234,22 @@ class PreparingOut(_Out):
   problem: Annotated[str, Meta(description="why one of them is late, if that is known")]
 
 
+class TroubleOut(_Out):
+  """Something that the program does every few seconds, and now cannot."""
+
+  part: str
+  error: str
+  passes: Annotated[bool, Meta(description=(
+      "a fault of the machine, such as a full disk; false: an error of the program"))]
+  failures: Annotated[int, Meta(description="in a row")]
+  since: float
+  retry_seconds: Annotated[float, Meta(description="to the next try")]
+
+
 class CampaignOut(_Out):
   title: str
   classes: list[str]
+  troubles: Annotated[list[TroubleOut], Meta(description="tried again by themselves")]
   learner: LearnerOut | None
   preparing: PreparingOut
   rounds: list[Round]

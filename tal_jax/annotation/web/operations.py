@@ -8,7 +8,7 @@ of them changes anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -21,6 +21,7 @@ from tal_jax.annotation.errors import (
   RequestError,
   Unauthorized,
 )
+from tal_jax.annotation.housekeeping import Trouble
 from tal_jax.annotation.intended import Example
 from tal_jax.annotation.web import bodies
 from tal_jax.annotation.web.pools import Pools
@@ -44,6 +45,7 @@ class Site(NamedTuple):
   examples: Mapping[str, Example]  # by class
   finished: Callable[[], bool]  # no more rounds will come
   by_link_only: bool  # whether nobody answers but annotators with a link
+  troubles: Callable[[], Sequence[Trouble]]  # what of the program is not done now
 
 
 class Call(NamedTuple):

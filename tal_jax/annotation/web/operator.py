@@ -93,6 +93,7 @@ def _enrol(call: Call) -> WorkerLink:
   with call.campaign.store.write() as db:
     worker, token = workers.enrol(db, call.body.name, role=call.body.role,
                                   seconds=call.body.days * _DAY, now=call.campaign.clock())
+    decisions.reconsider(db, call.campaign.policy, call.campaign.clock())
   return WorkerLink(worker.id, link(call.origin, worker.role, token))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 from tal_jax.annotation import learner_status, payments, people, preparing, standing
 from tal_jax.annotation.exclusions import all_excluded
@@ -20,6 +21,7 @@ from tal_jax.annotation.web.messages import (
   Round,
   SpendOut,
   StalledTask,
+  TroubleOut,
   WorkerOut,
 )
 from tal_jax.annotation.web.operations import Call
@@ -37,6 +39,8 @@ def overview(call: Call) -> CampaignOut:
     return CampaignOut(
         title=call.site.title,
         classes=[row[0] for row in db.execute("SELECT name FROM classes ORDER BY name")],
+        troubles=[TroubleOut(*trouble[:-1], max(trouble.retry_at - time.time(), 0.0))
+                  for trouble in call.site.troubles()],
         learner=(status := learner_status.status(db)) and LearnerOut(*status),
         preparing=PreparingOut(*preparing.late(db)),
         rounds=_rounds(db),

@@ -8,6 +8,7 @@ are no cookies.
 from __future__ import annotations
 
 import contextlib
+import functools
 import pathlib
 import socket
 import sqlite3
@@ -21,6 +22,7 @@ from absl import logging
 
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
+from tal_jax.annotation.housekeeping import Board, Part, Trouble
 from tal_jax.annotation.intended import Example
 from tal_jax.annotation.patience import passing
 from tal_jax.annotation.web import (
@@ -46,11 +48,13 @@ if TYPE_CHECKING:
 
 OPERATIONS = annotator.OPERATIONS + own_answers.OPERATIONS + operator.OPERATIONS
 _SAY_EVERY = 60.0  # seconds, of a fault that lasts
+_LOOK_EVERY = 0.1  # seconds, whether it is time to serve again
 
 
 def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
               suggestions: bool = False, examples: Mapping[str, Mapping[str, Any]] | None = None,
               finished: Callable[[], bool] = lambda: False, by_link_only: bool = True,
+              troubles: Callable[[], Sequence[Trouble]] = lambda: (),
               crowd_origins: Sequence[str] = ()) -> Starlette:
   """The application of one campaign.
 
@@ -65,6 +69,7 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
     finished: whether no more rounds will come, asked when a worker finds no task.
     by_link_only: whether nobody answers but annotators with a link, so that a task which none of
       them may take waits for the operator.
+    troubles: what of the program is not done now, for the operators.
     crowd_origins: origins of a crowd whose workers come through /mturk, to which its page may
       hand the task back; none: there is no such page.
 
@@ -86,7 +91,7 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
   public = None if origin is None else address.parse(origin)
   threads = pools.make()
   site = operations.Site(campaign, tickets.signing_key(campaign.store), title,
-                         suggestions, read, finished, by_link_only)
+                         suggestions, read, finished, by_link_only, troubles)
   description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
   routes = [
       Route("/", media.page_of("annotate.html"), methods=["GET"]),
@@ -112,25 +117,75 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
 
 @contextlib.contextmanager
 def running(app: Starlette, host: str = "127.0.0.1", port: int = 0,
-            limits: connections.Limits | None = None) -> Iterator[str]:
+            limits: connections.Limits | None = None, *,
+            board: Board | None = None) -> Iterator[str]:
   """Serves in a thread and gives the base URL, without a slash at its end; stops at the exit.
 
-  `limits`: without them, those of `connections.limits`. Raises DataError when the address cannot
-  be had.
+  A server that ends before that is started again, at the same address.
+
+  Args:
+    app: from `build_app`.
+    host, port: where; port 0: any that is free.
+    limits: without them, those of `connections.limits`.
+    board: is told what ended the server.
+
+  Raises:
+    DataError: the address cannot be had.
   """
   with _listening(host, port) as listener:
-    server = _server(app, limits or connections.limits())
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    service = _Service(app, limits or connections.limits(), listener)
+    part = Part("serving the pages", service.serve, board or Board(logging.error), "")
+    thread = threading.Thread(target=service.run, args=(part,), daemon=True)
     thread.start()
     try:
-      while not server.started:  # set right before the first request is taken
+      while not service.begun:  # right before the first request is taken
         thread.join(0.005)
         if not thread.is_alive():
           raise RuntimeError("the server's thread ended before it served")
       yield _url(listener)
     finally:
-      server.should_exit = True
+      service.stop()
       thread.join()
+
+
+class _Service:
+  """Servers at one address, one after the other."""
+
+  def __init__(self, app: Starlette, limits: connections.Limits, listener: socket.socket):
+    self._make = functools.partial(_server, app, limits)
+    self._listener = listener
+    self._stopped = threading.Event()
+    self._server, self._begun = self._make(), False
+
+  @property
+  def begun(self) -> bool:
+    """Whether any of them has served."""
+    return self._begun or self._server.started
+
+  def serve(self) -> None:
+    """Until `stop`. Raises what ended the server before that."""
+    try:
+      with self._listener.dup() as listener:  # a server closes what it is given
+        self._server.run(sockets=[listener])
+    except SystemExit as error:
+      raise RuntimeError("the server gave up") from error
+    finally:
+      self._begun, self._server = self.begun, self._make()
+      self._server.should_exit = self._stopped.is_set()
+    if not self._stopped.is_set():
+      raise RuntimeError("the server ended by itself")
+
+  def run(self, part: Part) -> None:
+    """The thread's work; ends at once where even the first one cannot serve."""
+    while not self._stopped.is_set():
+      part.step()
+      if not self._begun:
+        return
+      self._stopped.wait(_LOOK_EVERY)
+
+  def stop(self) -> None:
+    self._stopped.set()
+    self._server.should_exit = True
 
 
 def _server(app, limits: connections.Limits) -> uvicorn.Server:

@@ -34,8 +34,7 @@ def reason(db: sqlite3.Connection, worker_id: int, standing: str, *, finished: b
     return "videos" if _any(db, _GOLD_TO_COME) else "answered"
   if _any(db, f"{_UNDECIDED} AND t.state != 'disputed' AND {_PREPARING}"):
     return "videos"
-  last = db.execute("SELECT state FROM rounds ORDER BY id DESC LIMIT 1").fetchone()
-  if not finished and (last is None or last["state"] != "open"):
+  if not finished and _learner_is_at_work(db):
     status = learner_status.status(db)
     return "down" if status and status.state == learner_status.DOWN else "learner"
   if _any(db, f"{_UNDECIDED} AND t.state IN ('open', 'leased') AND {MAY_TAKE}", worker_id):
@@ -43,6 +42,16 @@ def reason(db: sqlite3.Connection, worker_id: int, standing: str, *, finished: b
   if _any(db, f"{_UNDECIDED} AND t.state != 'disputed'"):
     return "answered"
   return "operator" if is_undecided(db) else "learner"
+
+
+def _learner_is_at_work(db: sqlite3.Connection) -> bool:
+  """Whether it trains, or chooses a round; not while the last round waits for tasks of others."""
+  last = db.execute(
+      "SELECT state, id IN (SELECT round_id FROM closings) AS closed FROM rounds "
+      "WHERE id NOT IN (SELECT round_id FROM begun) ORDER BY id DESC LIMIT 1").fetchone()
+  if last is None or last["state"] == "trained":
+    return True
+  return last["state"] == "complete" and (last["closed"] or not is_undecided(db))
 
 
 def _any(db: sqlite3.Connection, query: str, worker_id: int = 0) -> bool:
