@@ -35,7 +35,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     del config[name]
   config.name = f"compare_models:{variant}"
   config.sets = tuple(real.SETS)  # configs/real.py
-  # "frames:linear" is frames with frames.context=linear; experiments/model_variants.py has more.
+  # "frames:linear" is frames with frames.context=linear; tal_jax/runs/model_variants.py has more.
   config.models = ("paper", "stage_wise", "frames:linear", "frames", "point")
   config.shares = (0.02, 0.05, 0.1, 0.2, 1.0)  # of Selection's clips, at least 2 clips
   config.seeds = 5  # splits

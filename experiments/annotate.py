@@ -37,27 +37,30 @@ import msgspec
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from experiments import (
-  annotate_folder,
-  annotate_learner,
-  annotate_setup,
-  asked_before,
-  cli,
-  learner_messages,
-  learner_supervisor,
-)
-from experiments.reporter import Reporter
-from tal_jax.annotation import ahead, decisions, learner_status, loop, oracles, proxy_maker
+from tal_jax.annotation import learner_status, oracles
+from tal_jax.annotation.active import loop
 from tal_jax.annotation.campaign import Campaign, require_gold
 from tal_jax.annotation.errors import RequestError
 from tal_jax.annotation.housekeeping import Board, Part
 from tal_jax.annotation.keeping import Keeper
 from tal_jax.annotation.oracles import mturk_entry
 from tal_jax.annotation.patience import passing
-from tal_jax.annotation.shortfall import Shortfall
+from tal_jax.annotation.rules import ahead, decisions
+from tal_jax.annotation.rules.shortfall import Shortfall
 from tal_jax.annotation.store import Store
+from tal_jax.annotation.videos import proxy_maker
 from tal_jax.annotation.web import address, connections, server
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.runs.campaign import (
+  asked_before,
+  folder as annotate_folder,
+  learner as annotate_learner,
+  learner_messages,
+  learner_supervisor,
+  setup as annotate_setup,
+)
+from tal_jax.runs.reporter import Reporter
 
 ROLES = ("all", "server", "learner")
 _TOKEN = re.compile(r"#[A-Za-z0-9_-]{40,}")  # of a personal link

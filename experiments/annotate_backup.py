@@ -13,8 +13,8 @@ import pathlib
 
 from absl import flags
 
-from experiments import cli
 from tal_jax.annotation import backup
+from tal_jax.runs import cli
 
 
 def main() -> None:

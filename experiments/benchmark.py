@@ -27,9 +27,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments import cli
-from experiments.workdir import write_json
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.runs.workdir import write_json
 
 # Each is a module of experiments.benchmarks with cases(size) and measure(case).
 ITEMS = ("retrain", "lal", "step", "evaluator", "startup", "detector", "checks")

@@ -23,10 +23,10 @@ import tensorflow_datasets as tfds
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli
 from tal_jax.data.tfds.builder import TemporalLocalization
 from tal_jax.data.tfds.settings import LAYOUTS, Settings
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
 
 
 def run(config: ConfigDict, output: str | os.PathLike, *, manual_dir: str | os.PathLike = "manual",

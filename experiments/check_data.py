@@ -23,18 +23,19 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import check_data_html, cli
-from experiments.reporter import Reporter
-from experiments.workdir import write_json, write_text
 from tal_jax.data import files
-from tal_jax.data.annotation_checks import is_duration
 from tal_jax.data.annotations import find_id, several
+from tal_jax.data.checks.annotations import is_duration
+from tal_jax.data.checks.problems import KINDS, NOTE, Report
+from tal_jax.data.checks.validation import validate
 from tal_jax.data.overview import class_counts, overview
 from tal_jax.data.parts import Parts, read_parts
-from tal_jax.data.problems import KINDS, NOTE, Report
 from tal_jax.data.proposals import sliding_windows
-from tal_jax.data.types import DataError
-from tal_jax.data.validation import validate
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.runs.reporter import Reporter
+from tal_jax.runs.reports import check_data_html
+from tal_jax.runs.workdir import write_json, write_text
 
 PROBLEMS = 1  # exit code
 _READING = ("annotations_format", "features_format", "proposals_format", "fps", "stride", "window",

@@ -7,7 +7,7 @@ The same command goes on where a killed run stopped. What it writes:
     cells.jsonl      a row per set, split, model and share: average mAP, mAP at 0.5, seconds
     models.csv       mean and 95 % interval over the splits
     models.md        the same as tables, a set each, and the table of differences.csv
-    differences.csv  of variants such as stage_wise:folds=0 (experiments/model_variants.py) from
+    differences.csv  of variants such as stage_wise:folds=0 (tal_jax/runs/model_variants.py) from
                      the plain model on the same labels, if both are among the models
     models.png       the curves
     predictions/     of each cell, with the truths: what experiments.evaluate was given
@@ -28,23 +28,17 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from configs import real
-from experiments import (
-  cli,
-  compare_models_report,
-  context,
-  evaluate,
-  learner_checks,
-  localizers,
-  model_variants,
-  value_ranges,
-)
-from experiments.reporter import Reporter
-from experiments.workdir import append_row, check_same, read_rows, write_json, write_text
+from experiments import evaluate
 from tal_jax import learner
 from tal_jax.data.annotations import ONE_SUBSET, in_one_subset, write_annotations
+from tal_jax.data.dataset import Dataset
 from tal_jax.data.predictions import write_predictions
-from tal_jax.data.types import DataError, Dataset
+from tal_jax.errors import DataError
 from tal_jax.metrics.detections import to_predictions
+from tal_jax.runs import cli, context, learner_checks, localizers, model_variants, value_ranges
+from tal_jax.runs.reporter import Reporter
+from tal_jax.runs.reports import compare_models_report
+from tal_jax.runs.workdir import append_row, check_same, read_rows, write_json, write_text
 
 _FEWEST = 2  # labelled clips
 

@@ -12,9 +12,9 @@ import sys
 
 from absl import flags
 
-from experiments import cli
-from tal_jax.data.types import DataError
-from tal_jax.encoders import clips
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.video import clips
 
 
 def times(texts: list[str]) -> list[float]:

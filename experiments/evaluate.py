@@ -26,13 +26,15 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from experiments import cli, evaluate_notes
-from tal_jax.data import label_checks, option_names
+from tal_jax.data import option_names
+from tal_jax.data.checks import labels as label_checks
 from tal_jax.data.ground_truth import Subset, ground_truth, over_ignored, read_subset
-from tal_jax.data.near_names import Near, form
 from tal_jax.data.predictions import PredictionFile, read_predictions, reindex
-from tal_jax.data.types import DataError
+from tal_jax.data.text.near_names import Near, form
+from tal_jax.errors import DataError
 from tal_jax.metrics.average_precision import DEFAULT_TIOUS, detection_map
+from tal_jax.runs import cli
+from tal_jax.runs.reports import evaluate_notes
 
 OPTIONS = {"annotations_format": "--ground_truth_format", "video_info": "--video_info",
            "label": "--label"}

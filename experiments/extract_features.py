@@ -30,16 +30,16 @@ import jax
 import tqdm
 from absl import flags
 
-from experiments import cli
+from tal_jax.data.records import TimeGrid
 from tal_jax.data.tfds.checksums import sha256
-from tal_jax.data.types import DataError, TimeGrid
-from tal_jax.encoders import i3d, inception_weights
-from tal_jax.encoders import manifest as manifest_lib
+from tal_jax.encoders import i3d, inception_weights, manifest as manifest_lib
 from tal_jax.encoders.encoder import Encoder
 from tal_jax.encoders.extraction import extract, fingerprint
 from tal_jax.encoders.manifest import Manifest
-from tal_jax.encoders.streams import VideoFault
-from tal_jax.encoders.video_files import IDS, find_videos
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.video.streams import VideoFault
+from tal_jax.video.video_files import IDS, find_videos
 
 SKIPPED = 1  # exit code
 DTYPES = ("float16", "float32")

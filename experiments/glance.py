@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import cli
-from experiments.plots import save
-from experiments.workdir import write_json
 from tal_jax.data import option_names
 from tal_jax.data.annotations import select, several
 from tal_jax.data.glance import BINS, glance
 from tal_jax.data.ground_truth import read_subset
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.runs.reports.plots import save
+from tal_jax.runs.workdir import write_json
 
 ALL = "all"
 OPTIONS = {"annotations_format": "--format", "video_info": "--video_info", "label": "--label"}

@@ -13,10 +13,10 @@ import pathlib
 
 from absl import flags
 
-from experiments import cli
 from tal_jax.data.annotations import write_annotations
 from tal_jax.data.features import write_features
 from tal_jax.data.tfds import hapt
+from tal_jax.runs import cli
 
 
 def run(manual_dir: str | os.PathLike, output: str | os.PathLike) -> pathlib.Path:

@@ -28,21 +28,21 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import (
-  cli,
-  propose_daps,
-  propose_data,
-  propose_plots,
-  propose_points,
-  propose_tag,
-  value_ranges,
-)
-from experiments.propose_data import ProposalData
-from experiments.reporter import Reporter
-from experiments.workdir import write_json
 from tal_jax.data.proposals import sliding_windows, write_proposals
-from tal_jax.data.types import DataError, ScoredProposals
+from tal_jax.data.records import ScoredProposals
+from tal_jax.errors import DataError
 from tal_jax.metrics.proposal_recall import AR_TIOUS, RECALL_TIOUS, average_recall
+from tal_jax.runs import cli, value_ranges
+from tal_jax.runs.propose import (
+  daps as propose_daps,
+  data as propose_data,
+  points as propose_points,
+  tag as propose_tag,
+)
+from tal_jax.runs.propose.data import ProposalData
+from tal_jax.runs.reporter import Reporter
+from tal_jax.runs.reports import propose_plots
+from tal_jax.runs.workdir import write_json
 
 METHODS = ("sliding_windows", "daps", "tag", "points")
 ORDERS = ("longest_first", "random")

@@ -17,24 +17,17 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import (
-  cli,
-  context,
-  distributed,
-  learner_checks,
-  plots,
-  summary,
-  tensorboard,
-)
-from experiments.reporter import Reporter
-from experiments.workdir import Workdir, write_json
 from tal_jax import devices, learner
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.annotations import in_one_subset, write_annotations
 from tal_jax.data.predictions import write_predictions
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.metrics.detections import to_predictions
 from tal_jax.pool import PROPOSALS
+from tal_jax.runs import cli, context, distributed, learner_checks, tensorboard
+from tal_jax.runs.reporter import Reporter
+from tal_jax.runs.reports import plots, summary
+from tal_jax.runs.workdir import Workdir, write_json
 from tal_jax.selection import SELECTION
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from absl import flags
 from scipy import stats
 
-from experiments import cli
-from experiments.plots import NAMES, STYLES, save
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.runs.reports.plots import NAMES, STYLES, save
 
 
 def read(workdir: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import flags
 
-from experiments import cli
-from experiments.plots import save
 from tal_jax.data import option_names
 from tal_jax.data.annotations import find_id, read_annotations
 from tal_jax.data.predictions import PredictionFile, read_predictions
-from tal_jax.data.types import DataError, VideoAnnotation
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.errors import DataError
+from tal_jax.runs import cli
+from tal_jax.runs.reports.plots import save
 
 _MOST = 6  # videos, if none is named
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's

@@ -22,10 +22,10 @@ import pathlib
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import cli, context, distributed, learner_checks, localizers
-from experiments.reporter import Reporter
 from tal_jax import devices
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import cli, context, distributed, learner_checks, localizers
+from tal_jax.runs.reporter import Reporter
 from tal_jax.selection.lal_regression import Report
 
 

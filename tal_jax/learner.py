@@ -19,7 +19,7 @@ import numpy as np
 from tal_jax import devices, oracles
 from tal_jax.models import stage_wise, svm
 from tal_jax.models.localizer import Attending, Confidences, FitInfo, Localizer, Params, Picks
-from tal_jax.models.stage_wise_localizer import StageWise
+from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import VideoPool, take, without_features
 from tal_jax.sizes import bucket
 

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import simulate
-from tal_jax import devices
-from tal_jax import pool as pool_lib
+from tal_jax import devices, pool as pool_lib
 from tal_jax.models import svm
 from tal_jax.selection import gain, held_out
 from tests import pools

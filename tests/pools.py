@@ -11,7 +11,7 @@ import numpy as np
 
 from tal_jax import learner
 from tal_jax.models import stage_wise, svm
-from tal_jax.models.stage_wise_localizer import StageWise
+from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import Video, VideoPool, from_videos
 
 NUM_VIDEOS, NUM_PROPOSALS, NUM_TRUTHS, DIM, NUM_CLASSES = 16, 8, 2, 5, 3

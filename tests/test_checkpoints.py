@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from absl import logging
 
-from tal_jax import checkpoints as lib
-from tal_jax import learner
-from tal_jax.models.stage_wise_two import Settings, TwoStage
+from tal_jax import checkpoints as lib, learner
+from tal_jax.models.stage_wise.two_stage import Settings, TwoStage
 from tal_jax.selection import SELECTION
 from tests import pools
 

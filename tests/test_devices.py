@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from configs import anet
-from experiments import distributed, simulate
+from experiments import simulate
 from tal_jax import devices
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import distributed
 from tal_jax.selection import lal_regression
 from tests import pools
 

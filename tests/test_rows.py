@@ -3,11 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tal_jax import pool as pool_lib
-from tal_jax import rows as lib
+from tal_jax import pool as pool_lib, rows as lib
 from tests import row_pools
 
 COUNTS = (3, 0, 5, 1)

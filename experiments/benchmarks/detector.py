@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.timing import peak_mib, spread, timed
-from tal_jax.models import labeled_rows
+from tal_jax.models.networks import labeled_rows
 from tal_jax.models.point import detector
 from tal_jax.pool import Video, VideoPool, from_videos
 from tal_jax.rows import Rows

@@ -11,7 +11,8 @@ import numpy as np
 
 from experiments.benchmarks import data, svm_peers
 from experiments.benchmarks.timing import matrix_rates, peak_mib, spread, timed
-from tal_jax.models import svm, svm_screening
+from tal_jax.models import svm
+from tal_jax.models.svm import screening as svm_screening
 
 # `rounds` of the peer, at most: a fit takes seconds at d = 2,048, and a tenth of one at d = 64.
 _LONG = {"n": 10_000, "d": 2048, "rows": "l2", "rounds": 3}

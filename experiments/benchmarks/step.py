@@ -19,7 +19,7 @@ from experiments.benchmarks import data, svm_peers
 from experiments.benchmarks.timing import peak_mib, spread
 from tal_jax import learner
 from tal_jax.models import stage_wise
-from tal_jax.models.stage_wise_localizer import StageWise
+from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import VideoPool, append, take
 from tal_jax.selection import SELECTION
 from tal_jax.selection.uncertainty import NUM_BINS

@@ -9,7 +9,7 @@ import pathlib
 import sqlite3
 
 from tal_jax.annotation import schema
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def write(database: str | os.PathLike, output: str | os.PathLike) -> int:

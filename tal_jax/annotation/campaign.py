@@ -52,8 +52,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from tal_jax.annotation import states, store
+from tal_jax.annotation import store
 from tal_jax.annotation.errors import Conflict, IllegalTransition, InvalidAnswer, NotFound
+from tal_jax.annotation.rules import states
 
 
 class Policy(NamedTuple):

@@ -1,7 +1,7 @@
 """What a request to the campaign can be refused for. A refused request changes nothing.
 
 These are faults of one request, not of the campaign: a server turns each into the status named
-here. A fault of the files or of the configuration is a `tal_jax.data.types.DataError`.
+here. A fault of the files or of the configuration is a `tal_jax.errors.DataError`.
 """
 
 from __future__ import annotations

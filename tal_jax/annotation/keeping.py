@@ -10,8 +10,9 @@ import pathlib
 import time
 from collections.abc import Callable
 
-from tal_jax.annotation import exports, rounds
+from tal_jax.annotation import exports
 from tal_jax.annotation.campaign import Campaign
+from tal_jax.annotation.rules import rounds
 
 _REST = 20.0  # times as long as writing the data set took, until it may be written again
 

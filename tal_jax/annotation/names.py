@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from tal_jax.data.annotations import find_id
-from tal_jax.data.near_names import Near
-from tal_jax.data.types import DataError
+from tal_jax.data.text.near_names import Near
+from tal_jax.errors import DataError
 
 LONGEST = 200  # characters of a class or an annotator: what a page can filter by
 _SHOWN = 5  # names that a message lists

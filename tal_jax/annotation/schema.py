@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _CORE = (
     # The browser plays media_path; width, height and num_frames are 0 where unknown.

@@ -27,7 +27,7 @@ from absl import logging
 
 from tal_jax.annotation import schema
 from tal_jax.annotation.patience import passing
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 WAIT_SECONDS = 5.0  # how long a transaction waits for those of others
 _OPEN_SECONDS = 30.0  # how long to wait for another process that opens the database, too

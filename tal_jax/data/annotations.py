@@ -3,7 +3,7 @@
 Two kinds of fault are kept apart. A structural one (not the format, a missing field, a text where a
 number belongs, an id that occurs twice) makes the file unreadable: DataError, with all of them in
 one message. A fault of value (end before start, a segment outside its video) is read as it stands
-and left to tal_jax/data/validation.py, which reports it.
+and left to tal_jax/data/checks/validation.py, which reports it.
 
 The formats are in tal_jax/data/formats; whatever the format, times are float64 seconds, subsets are
 spelled as in the file, and `VideoAnnotation.extra` keeps the video's other fields. Fields of single
@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data.formats import registry
-from tal_jax.data.numbers import number, rate
 from tal_jax.data.option_names import advice
-from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
+from tal_jax.data.text.numbers import number, rate
+from tal_jax.errors import DataError
 
 ANNOTATION_FIELDS = "annotation_fields"
 ONE_SUBSET = "testing"  # of videos of several subsets that are measured together

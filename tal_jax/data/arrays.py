@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data import containers, csv_rows
-from tal_jax.data.types import DataError, TimeGrid
+from tal_jax.data import containers
+from tal_jax.data.records import TimeGrid
+from tal_jax.data.text import csv_rows
+from tal_jax.errors import DataError
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 SUFFIXES = (".npy", ".npz", ".csv", ".csv.gz", *HDF5_SUFFIXES)

@@ -28,17 +28,11 @@ import threadpoolctl
 
 from tal_jax.data import frame_rows, pool_size
 from tal_jax.data.annotations import select
+from tal_jax.data.dataset import Dataset
 from tal_jax.data.moments import RunningMoments
-from tal_jax.data.types import (
-  DataError,
-  Dataset,
-  EncodedFeatures,
-  RawData,
-  SearchResults,
-  Split,
-  VideoAnnotation,
-)
+from tal_jax.data.records import EncodedFeatures, RawData, SearchResults, Split, VideoAnnotation
 from tal_jax.encoders.pooling import ENCODERS, encode
+from tal_jax.errors import DataError
 from tal_jax.pool import PROPOSALS, ROWS, VideoPool, take
 from tal_jax.rows import Rows
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _RISK = "and reading one can run any code; where you trust it, convert it"
 _SAVE = "numpy.save(ID + '.npy', array)"

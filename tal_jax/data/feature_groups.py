@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from tal_jax.data import arrays
 from tal_jax.data.feature_store import Part
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _SAME = 0.9  # of the smaller one's videos, from which two have the same
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tal_jax.data import arrays
 from tal_jax.data.annotations import find_id
+from tal_jax.data.checks.problems import Problem
 from tal_jax.data.feature_store import FeatureStore
-from tal_jax.data.near_names import Affix, Near, affixes, by_plain_id, form, plain_id
-from tal_jax.data.problems import Problem
-from tal_jax.data.types import DataError
+from tal_jax.data.text.near_names import Affix, Near, affixes, by_plain_id, form, plain_id
+from tal_jax.errors import DataError
 
 FEW = 3  # videos, below which a name is a matter of its own
 _SHOWN = 5

@@ -18,7 +18,7 @@ from tal_jax.data import arrays, containers
 from tal_jax.data.feature_groups import named
 from tal_jax.data.feature_store import FeatureStore, Part
 from tal_jax.data.formats import feature_folders, feature_layouts, hdf5_tree, registry
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 ID = "{}"
 _SHOWN = 5

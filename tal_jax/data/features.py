@@ -24,7 +24,8 @@ from tal_jax.data.annotations import Paths, find_id, frame_rate, several
 from tal_jax.data.feature_groups import arranged, describe
 from tal_jax.data.feature_store import FeatureStore, Rescaled
 from tal_jax.data.formats import registry
-from tal_jax.data.types import Annotations, DataError, FrameFeatures, TimeGrid
+from tal_jax.data.records import Annotations, FrameFeatures, TimeGrid
+from tal_jax.errors import DataError
 
 
 def row_index(times: np.ndarray | float, grid: TimeGrid) -> np.ndarray:

@@ -13,12 +13,12 @@ from typing import Any
 
 from absl import logging
 
-from tal_jax.data import annotations as annotations_lib
-from tal_jax.data import splits
+from tal_jax.data import annotations as annotations_lib, splits
+from tal_jax.data.checks.validation import Report, validate
 from tal_jax.data.formats import registry
 from tal_jax.data.parts import proposals_by_video, read_parts
-from tal_jax.data.types import Annotations, DataError, RawData, Split
-from tal_jax.data.validation import Report, validate
+from tal_jax.data.records import Annotations, RawData, Split
+from tal_jax.errors import DataError
 
 SPLITS = {"class": splits.by_class, "subject": splits.by_subject, "subsets": splits.by_subsets,
           "drawn_subjects": splits.by_drawn_subjects, "list": splits.by_list}

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tal_jax.data.moments import RunningMoments
-from tal_jax.data.types import DataError, EncodedFeatures, RawData
+from tal_jax.data.records import EncodedFeatures, RawData
+from tal_jax.errors import DataError
 from tal_jax.rows import Rows
 
 _KEPT = (np.float16, np.float32)  # stored as they are; other numbers become float32

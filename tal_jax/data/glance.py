@@ -23,8 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.annotation_checks import SAME_TRUTH, is_duration
-from tal_jax.data.types import Annotations, DataError, VideoAnnotation
+from tal_jax.data.checks.annotations import SAME_TRUTH, is_duration
+from tal_jax.data.records import Annotations, VideoAnnotation
+from tal_jax.errors import DataError
 
 BINS = ("XS", "S", "M", "L", "XL")
 _DECIMALS = 9

@@ -10,7 +10,8 @@ import numpy as np
 
 from tal_jax.data.annotations import IGNORED, Paths, same_subset, scan, subset_of_file
 from tal_jax.data.formats import registry
-from tal_jax.data.types import Annotations, DataError, GroundTruth, Predictions, StructuralFault
+from tal_jax.data.records import Annotations, GroundTruth, Predictions, StructuralFault
+from tal_jax.errors import DataError
 
 _ABOUT_SUBSETS = ("duplicate id", "other fields")  # faults that may hide a video of the subset
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tal_jax.data.annotation_checks import duplicates, is_duration
-from tal_jax.data.problems import Extent
-from tal_jax.data.types import Annotations, DataError, VideoAnnotation
+from tal_jax.data.checks.annotations import duplicates, is_duration
+from tal_jax.data.checks.problems import Extent
+from tal_jax.data.records import Annotations, VideoAnnotation
+from tal_jax.errors import DataError
 from tal_jax.metrics.proposal_recall import RECALL_TIOUS, average_recall, recall
 
 ALL = "all"

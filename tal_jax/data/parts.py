@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tal_jax.data import annotations as annotations_lib
-from tal_jax.data import label_checks, public_sets
+from tal_jax.data import annotations as annotations_lib, public_sets
+from tal_jax.data.checks import labels as label_checks
 from tal_jax.data.feature_store import FeatureStore
 from tal_jax.data.features import open_store, with_time
 from tal_jax.data.formats import registry
 from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
-from tal_jax.data.types import Annotations, DataError, StructuralFault
+from tal_jax.data.records import Annotations, StructuralFault
+from tal_jax.errors import DataError
 
 
 class Parts(NamedTuple):

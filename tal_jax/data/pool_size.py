@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 SHARE = 0.4  # of the memory that pools may take: they are there twice while they go to the devices
 _CGROUPS = pathlib.Path("/sys/fs/cgroup")

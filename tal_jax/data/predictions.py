@@ -20,11 +20,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.json_file import parse, seen
-from tal_jax.data.numbers import number
 from tal_jax.data.prediction_stream import Columns, open_plain, read_columns
-from tal_jax.data.text_file import UNPACKING_ERRORS, is_packed, open_bytes, read_text
-from tal_jax.data.types import DataError, Predictions
+from tal_jax.data.records import Predictions
+from tal_jax.data.text.json_file import parse, seen
+from tal_jax.data.text.numbers import number
+from tal_jax.data.text.text_file import UNPACKING_ERRORS, is_packed, open_bytes, read_text
+from tal_jax.errors import DataError
 
 
 class PredictionFile(NamedTuple):
@@ -38,7 +39,7 @@ class PredictionFile(NamedTuple):
 def read_predictions(path: str | os.PathLike) -> PredictionFile:
   """Reads predictions, float64 seconds and scores.
 
-  The file may be packed, a pipe, or in another encoding, see tal_jax/data/text_file.py.
+  The file may be packed, a pipe, or in another encoding, see tal_jax/data/text/text_file.py.
   Segments with end <= start are read as they stand; they overlap with nothing. Plain files are
   read by `prediction_stream`; the others, and those with a fault, by the standard library, which
   gives the same numbers and takes several times as long.

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data.formats import registry
-from tal_jax.data.types import DataError, ScoredProposals
+from tal_jax.data.records import ScoredProposals
+from tal_jax.errors import DataError
 
 
 def sliding_windows(duration: float, *, shortest: float = 2.0, longest: float | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _FORM = ("one folder {0} with {0}.json (ActivityNet's format, a field 'subject' for each video) "
          "and features/ID.npy, with the frame rate, stride and window of configs/real.py; this "

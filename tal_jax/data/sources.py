@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tal_jax.data import assemble, files, option_faults, public_sets, simulated
+from tal_jax.data import assemble, files, option_faults, public_sets
 from tal_jax.data.annotations import read_annotations
-from tal_jax.data.types import DataError, Dataset, RawData
+from tal_jax.data.dataset import Dataset
+from tal_jax.data.records import RawData
+from tal_jax.data.simulation import data_set as simulated
+from tal_jax.errors import DataError
 from tal_jax.pool import PROPOSALS
 
 

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tal_jax.data.json_file import load_json, plain
-from tal_jax.data.types import Annotations, DataError, Split
+from tal_jax.data.records import Annotations, Split
+from tal_jax.data.text.json_file import load_json, plain
+from tal_jax.errors import DataError
 
 Names = str | Sequence[str]
 

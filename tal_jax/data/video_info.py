@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from tal_jax.data.annotations import find_id, frame_rate
 from tal_jax.data.formats import registry
-from tal_jax.data.numbers import rate
-from tal_jax.data.table import Row, read_table
-from tal_jax.data.text_file import read_head
-from tal_jax.data.types import DataError
+from tal_jax.data.text.numbers import rate
+from tal_jax.data.text.table import Row, read_table
+from tal_jax.data.text.text_file import read_head
+from tal_jax.errors import DataError
 
 _COLUMNS = {"id": ("video_id", "youtube_id", "video", "id"),
             "seconds": ("duration", "seconds", "length"), "fps": ("fps", "frame_rate")}

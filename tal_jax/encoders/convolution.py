@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 class Conv(nn.Module):

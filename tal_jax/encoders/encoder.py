@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import chex
 
-from tal_jax.data.types import TimeGrid
+from tal_jax.data.records import TimeGrid
 
 
 class Encoder(NamedTuple):

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.data.types import TimeGrid
+from tal_jax.data.records import TimeGrid
 from tal_jax.encoders.encoder import Encoder
-from tal_jax.encoders.streams import VideoFault
-from tal_jax.encoders.video import windows
+from tal_jax.video.frames import windows
+from tal_jax.video.streams import VideoFault
 
 
 class Extracted(NamedTuple):

@@ -30,9 +30,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.data.types import DataError, TimeGrid
+from tal_jax.data.records import TimeGrid
 from tal_jax.encoders.convolution import Conv, check_shapes, fold, max_pool
 from tal_jax.encoders.encoder import Encoder
+from tal_jax.errors import DataError
 
 DIM = 1024
 NUM_CLASSES = 400

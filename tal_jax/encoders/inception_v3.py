@@ -32,7 +32,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.data.types import TimeGrid
+from tal_jax.data.records import TimeGrid
 from tal_jax.encoders.convolution import Conv, max_pool
 
 DIM = 2048

@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.data.types import DataError
 from tal_jax.encoders import inception_v3
 from tal_jax.encoders.convolution import check_shapes, fold
 from tal_jax.encoders.encoder import Encoder
 from tal_jax.encoders.inception_v3 import VARIANTS, Variant
 from tal_jax.encoders.weight_files import read_arrays
+from tal_jax.errors import DataError
 
 _STEM = (("Conv2d_1a_3x3", "conv"), ("Conv2d_2a_3x3", "conv_1"), ("Conv2d_2b_3x3", "conv_2"),
          ("Conv2d_3b_1x1", "conv_3"), ("Conv2d_4a_3x3", "conv_4"))

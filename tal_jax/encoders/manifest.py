@@ -18,7 +18,8 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from tal_jax.data.types import DataError, TimeGrid
+from tal_jax.data.records import TimeGrid
+from tal_jax.errors import DataError
 
 NAME = "manifest.json"
 _VERSION = 1

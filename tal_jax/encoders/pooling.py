@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tal_jax.data.types import TimeGrid
+from tal_jax.data.records import TimeGrid
 
 
 def encode(frames: np.ndarray, segments: np.ndarray, grid: TimeGrid, *,

@@ -16,7 +16,7 @@ import zipfile
 
 import numpy as np
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tal_jax.data.types import GroundTruth, Predictions
+from tal_jax.data.records import GroundTruth, Predictions
 
 DEFAULT_TIOUS = np.linspace(0.5, 0.95, 10)  # not arange: these are the official floats
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tal_jax.data.types import GroundTruth, Predictions
+from tal_jax.data.records import GroundTruth, Predictions
 from tal_jax.metrics import average_precision as flat
 from tal_jax.metrics.average_precision import DEFAULT_TIOUS, MeanAP
 

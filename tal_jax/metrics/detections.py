@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tal_jax import devices
-from tal_jax.data.types import GroundTruth, Predictions
+from tal_jax.data.records import GroundTruth, Predictions
 from tal_jax.metrics.average_precision import MeanAP, detection_map
 from tal_jax.metrics.dense_map import dense_detection_map
 from tal_jax.models.localizer import Detections

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.models import svm_blocks
+from tal_jax.models.svm import blocks as svm_blocks
 
 _PAIRS = 1 << 18  # pairs of proposals worked on at once
 

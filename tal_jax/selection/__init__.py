@@ -11,8 +11,7 @@ not a strategy.
 
 from __future__ import annotations
 
-from tal_jax.selection import greedy_oracle, lal, margin, mcle, uncertainty
-from tal_jax.selection import random as random_sampling
+from tal_jax.selection import greedy_oracle, lal, margin, mcle, random_sampling, uncertainty
 
 SELECTION = {
     "random": random_sampling.select,

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.models import stage_wise
 from tal_jax.pool import VideoPool
 

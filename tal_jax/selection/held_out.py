@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from tal_jax.metrics import attention_ap
 from tal_jax.models import stage_wise, svm
-from tal_jax.models.svm_problem import PRECISION
+from tal_jax.models.svm.problem import PRECISION
 from tal_jax.pool import VideoPool
 from tal_jax.segments import paired_tiou
 from tal_jax.sizes import bucket

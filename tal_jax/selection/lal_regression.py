@@ -22,7 +22,7 @@ from scipy import stats
 from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.selection.lal import Selector, product_kernel
 from tal_jax.selection.lal_training import Episodes
 

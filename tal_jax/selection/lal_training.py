@@ -31,8 +31,7 @@ import numpy as np
 from tal_jax import devices
 from tal_jax.models import platt, stage_wise, svm
 from tal_jax.pool import VideoPool, take
-from tal_jax.selection import episode_file, gain, lal
-from tal_jax.selection import held_out as held_out_lib
+from tal_jax.selection import episode_file, gain, held_out as held_out_lib, lal
 from tal_jax.selection.held_out import HeldOut
 
 

@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.data.types import DataError, SearchResults
-from tal_jax.models import stage_wise, svm, svm_pool
+from tal_jax.data.records import SearchResults
+from tal_jax.errors import DataError
+from tal_jax.models import stage_wise, svm
+from tal_jax.models.svm import pool as svm_pool
 from tal_jax.pool import VideoPool, without_features
 
 PRIORS = ("search", "knowledge_source")

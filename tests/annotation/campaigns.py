@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tal_jax.annotation import campaign, store, workers
-from tal_jax.annotation.consensus import pair_agreement
-from tal_jax.annotation.counting import given as all_given
-from tal_jax.annotation.standing import standing
+from tal_jax.annotation.rules.consensus import pair_agreement
+from tal_jax.annotation.rules.counting import given as all_given
+from tal_jax.annotation.rules.standing import standing
 
 
 class Clock:

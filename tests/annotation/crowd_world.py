@@ -2,10 +2,11 @@
 
 from collections import Counter
 
-from tal_jax.annotation import payments, workers
-from tal_jax.annotation.answers import submit
-from tal_jax.annotation.leases import next_task
+from tal_jax.annotation import workers
 from tal_jax.annotation.oracles import mturk, mturk_entry, mturk_seats
+from tal_jax.annotation.rules import payments
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns, fake_mturk
 
 SEAT = 30  # cents: 25 and the fee

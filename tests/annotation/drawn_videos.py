@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tal_jax.data.types import FrameFeatures, TimeGrid
+from tal_jax.data.records import FrameFeatures, TimeGrid
 
 CLASSES = ("circle", "hop", "swing")
 FPS, SIZE, RADIUS = 10, 64, 7

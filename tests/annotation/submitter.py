@@ -14,8 +14,8 @@ import time
 import numpy as np
 
 from tal_jax.annotation import campaign, store
-from tal_jax.annotation.answers import Draft, save_draft, submit, submit_all
-from tal_jax.annotation.leases import next_task, next_visit
+from tal_jax.annotation.rules.answers import Draft, save_draft, submit, submit_all
+from tal_jax.annotation.rules.leases import next_task, next_visit
 
 POLICY = campaign.Policy(annotators=3, max_annotators=3, min_agreement=0.0)
 COMMENT = "from a process that may die"

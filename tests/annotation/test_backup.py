@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from tal_jax.annotation import backup, campaign, store
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.annotation import campaigns, submitter
 
 

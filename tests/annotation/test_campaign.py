@@ -3,18 +3,18 @@
 import pytest
 
 from tal_jax.annotation import campaign
-from tal_jax.annotation.answers import submit
 from tal_jax.annotation.campaign import Ask, Video
-from tal_jax.annotation.decisions import FinalAnswer, adjudicate, dispute, final_answers
 from tal_jax.annotation.errors import (
-    Conflict,
-    Forbidden,
-    IllegalTransition,
-    InvalidAnswer,
-    NotFound,
-    RequestError,
+  Conflict,
+  Forbidden,
+  IllegalTransition,
+  InvalidAnswer,
+  NotFound,
+  RequestError,
 )
-from tal_jax.annotation.leases import next_task
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import FinalAnswer, adjudicate, dispute, final_answers
+from tal_jax.annotation.rules.leases import next_task
 from tests.annotation.campaigns import ask, check, enrol, select, state
 
 

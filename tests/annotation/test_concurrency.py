@@ -5,10 +5,10 @@ import threading
 
 import numpy as np
 
-from tal_jax.annotation.answers import Draft, save_draft, submit
-from tal_jax.annotation.decisions import adjudicate, dispute
 from tal_jax.annotation.errors import RequestError
-from tal_jax.annotation.leases import expire, next_task, release, renew
+from tal_jax.annotation.rules.answers import Draft, save_draft, submit
+from tal_jax.annotation.rules.decisions import adjudicate, dispute
+from tal_jax.annotation.rules.leases import expire, next_task, release, renew
 from tests.annotation import campaigns
 
 

@@ -7,9 +7,9 @@ import sqlite3
 import subprocess
 import sys
 
-from tal_jax.annotation.answers import submit
-from tal_jax.annotation.decisions import final_answers
-from tal_jax.annotation.leases import next_task
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import final_answers
+from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns, submitter
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from tal_jax.annotation import campaign, exports
-from tal_jax.annotation.answers import submit
 from tal_jax.annotation.campaign import Ask, Video
-from tal_jax.annotation.decisions import adjudicate, dispute
 from tal_jax.annotation.exports import csv_table
-from tal_jax.annotation.gold import add_gold
-from tal_jax.annotation.leases import next_task
 from tal_jax.annotation.oracles import label_studio_format as ls
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import adjudicate, dispute
+from tal_jax.annotation.rules.gold import add_gold
+from tal_jax.annotation.rules.leases import next_task
 from tal_jax.data.annotations import frame_rate, read_annotations
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.annotation import campaigns
 
 _BAD = "=HYPERLINK(\"http://x\")"

@@ -7,16 +7,22 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments import annotate_growth, annotate_learner, annotate_setup, asked_before
-from experiments.reporter import Reporter
-from tal_jax.annotation import campaign, errors, loop, store
+from tal_jax.annotation import campaign, errors, store
+from tal_jax.annotation.active import loop
 from tal_jax.annotation.oracles.behaviour import Behaviour
 from tal_jax.annotation.oracles.simulated import Simulated
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data import pool_size
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs.campaign import (
+  asked_before,
+  growth as annotate_growth,
+  learner as annotate_learner,
+  setup as annotate_setup,
+)
+from tal_jax.runs.reporter import Reporter
 from tests.annotation import campaigns
-from tests.annotation.test_loop import World, metrics, without
+from tests.annotation.active.test_loop import World, metrics, without
 
 POOL = 10  # videos at first; the world has more
 FIRST, BATCH = 3, 2

@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from tal_jax.annotation import (
-  campaign,
+from tal_jax.annotation import campaign, exports
+from tal_jax.annotation.errors import RequestError
+from tal_jax.annotation.rules import (
   corrections,
   counting,
   decisions,
   exclusions,
-  exports,
   gold,
   leases,
   people,
@@ -19,8 +19,7 @@ from tal_jax.annotation import (
   second_thoughts,
   states,
 )
-from tal_jax.annotation.answers import submit_all
-from tal_jax.annotation.errors import RequestError
+from tal_jax.annotation.rules.answers import submit_all
 from tests.annotation.campaigns import check, enrol, select
 
 _ANSWERS = ([], [(0, 10)], [(0, 9)], [(50, 60)], [(0, 10), (50, 60)])

@@ -9,10 +9,11 @@ import httpx
 import pytest
 from absl import logging
 
-from tal_jax.annotation import housekeeping, preparing, proxy_maker
+from tal_jax.annotation import housekeeping
 from tal_jax.annotation.housekeeping import Board, Part
+from tal_jax.annotation.videos import preparing, proxy_maker
 from tal_jax.annotation.web import server
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.annotation import campaigns, sites
 from tests.annotation.test_patience import Faults
 

@@ -9,7 +9,7 @@ import urllib.parse
 import httpx
 import pytest
 
-from tal_jax.annotation import leases
+from tal_jax.annotation.rules import leases
 from tal_jax.annotation.web import guard
 from tests.annotation import serving, sites
 

@@ -20,7 +20,8 @@ import urllib.parse
 import httpx
 import pytest
 
-from tal_jax.annotation import leases, store
+from tal_jax.annotation import store
+from tal_jax.annotation.rules import leases
 from tal_jax.annotation.web import connections, server
 from tests.annotation import campaigns, serving, sites
 

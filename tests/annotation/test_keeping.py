@@ -10,10 +10,10 @@ import threading
 import pytest
 
 from tal_jax.annotation import campaign, exports, keeping
-from tal_jax.annotation.answers import submit
-from tal_jax.annotation.decisions import adjudicate
-from tal_jax.annotation.leases import next_task
-from tal_jax.data.types import DataError
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import adjudicate
+from tal_jax.annotation.rules.leases import next_task
+from tal_jax.errors import DataError
 from tests.annotation import campaigns
 
 

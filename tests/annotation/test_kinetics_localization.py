@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from configs import kinetics_localization
-from experiments import annotate_setup
-from experiments.reporter import Reporter
-from tal_jax.annotation import intended, loop
+from tal_jax.annotation.active import loop
+from tal_jax.annotation.rules import intended
+from tal_jax.runs.campaign import setup as annotate_setup
+from tal_jax.runs.reporter import Reporter
 from tests.encoders.drawing import draw
 
 SECONDS = 60

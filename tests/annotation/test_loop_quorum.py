@@ -8,13 +8,17 @@ import shutil
 
 import pytest
 
-from experiments import annotate_learner, annotate_setup
-from experiments.reporter import Reporter
-from experiments.workdir import Workdir
-from tal_jax.annotation import campaign, decisions, exclusions, loop, preparing, store, workers
+from tal_jax.annotation import campaign, store, workers
+from tal_jax.annotation.active import loop
+from tal_jax.annotation.rules import decisions, exclusions
+from tal_jax.annotation.videos import preparing
 from tal_jax.checkpoints import Checkpoints
-from tests.annotation import campaigns, test_loop
-from tests.annotation.test_loop import content, metrics
+from tal_jax.runs.campaign import learner as annotate_learner, setup as annotate_setup
+from tal_jax.runs.reporter import Reporter
+from tal_jax.runs.workdir import Workdir
+from tests.annotation import campaigns
+from tests.annotation.active import test_loop
+from tests.annotation.active.test_loop import content, metrics
 from tests.killing import Killed, stop_at
 
 opened, world = test_loop.opened, test_loop.world  # fixtures

@@ -4,8 +4,8 @@ import pytest
 
 from tal_jax.annotation import workers
 from tal_jax.annotation.errors import Conflict, Forbidden, InvalidAnswer, Unauthorized
-from tal_jax.annotation.leases import next_task
 from tal_jax.annotation.oracles import mturk_entry
+from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns
 from tests.annotation.crowd_world import World
 

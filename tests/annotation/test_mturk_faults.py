@@ -4,12 +4,11 @@ answer that was submitted paid once, and the same end (`World.check`, `check_end
 import contextlib
 import itertools
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tal_jax.annotation.answers import submit
-from tal_jax.annotation.decisions import final_answers
-from tal_jax.annotation.leases import next_task
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import final_answers
+from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns
 from tests.annotation.crowd_world import SEAT, World
 from tests.annotation.fake_mturk import FORGET, Kill

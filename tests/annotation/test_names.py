@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from tal_jax.annotation import names
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 NFC, NFD = (unicodedata.normalize(form, "K\u00f6ln 10 \u2013 \u00fc") for form in ("NFC", "NFD"))
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from tal_jax.annotation import oracles
-from tal_jax.annotation.decisions import final_answers
-from tal_jax.annotation.leases import next_task
 from tal_jax.annotation.oracles import label_studio_format as ls
+from tal_jax.annotation.rules.decisions import final_answers
+from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns
 from tests.annotation.campaigns import ask, check, select, state
 

@@ -6,8 +6,8 @@ import pytest
 
 from tal_jax.annotation import oracles, workers
 from tal_jax.annotation.errors import Unauthorized
-from tal_jax.annotation.leases import next_task
-from tal_jax.data.types import DataError
+from tal_jax.annotation.rules.leases import next_task
+from tal_jax.errors import DataError
 from tests.annotation import campaigns
 from tests.annotation.campaigns import ask, check, enrol, select, state
 

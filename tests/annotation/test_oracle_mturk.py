@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from tal_jax.annotation import payments
-from tal_jax.annotation.answers import submit
-from tal_jax.annotation.decisions import adjudicate, dispute, final_answers
-from tal_jax.annotation.gold import add_gold
-from tal_jax.annotation.leases import next_task, renew
 from tal_jax.annotation.oracles import mturk_client, mturk_question, mturk_seats
-from tal_jax.data.types import DataError
+from tal_jax.annotation.rules import payments
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import adjudicate, dispute, final_answers
+from tal_jax.annotation.rules.gold import add_gold
+from tal_jax.annotation.rules.leases import next_task, renew
+from tal_jax.errors import DataError
 from tests.annotation import campaigns
 from tests.annotation.crowd_world import SEAT, World
 from tests.annotation.fake_mturk import FakeMTurk

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tal_jax.annotation import oracles
-from tal_jax.annotation.decisions import final_answers
 from tal_jax.annotation.oracles import behaviour as behaviour_lib
 from tal_jax.annotation.oracles.behaviour import Behaviour
 from tal_jax.annotation.oracles.simulated import Simulated, truth_of
+from tal_jax.annotation.rules.decisions import final_answers
 from tal_jax.data.annotations import read_annotations
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.segments import tiou_float64
 from tests.annotation import campaigns
 from tests.annotation.campaigns import ask, check, select

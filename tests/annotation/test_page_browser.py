@@ -10,7 +10,8 @@ import re
 
 import pytest
 
-from tal_jax.annotation import answers, campaign, leases
+from tal_jax.annotation import campaign
+from tal_jax.annotation.rules import answers, leases
 from tal_jax.annotation.web import server
 from tests.annotation import browser, campaigns, counted_video, serving
 

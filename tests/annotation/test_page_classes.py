@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from tal_jax.annotation import answers, campaign
+from tal_jax.annotation import campaign
+from tal_jax.annotation.rules import answers
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
 from tests.annotation.test_page_browser import (  # noqa: F401

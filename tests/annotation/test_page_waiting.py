@@ -6,8 +6,9 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from tal_jax.annotation import campaign, housekeeping, learner_status, rounds
-from tal_jax.annotation.web import annotator, server
+from tal_jax.annotation import campaign, housekeeping, learner_status
+from tal_jax.annotation.rules import rounds
+from tal_jax.annotation.web import annotator_api as annotator, server
 from tests.annotation import campaigns, serving, test_page_browser
 
 chromium, open_page = test_page_browser.chromium, test_page_browser.open_page  # fixtures

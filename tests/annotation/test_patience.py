@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from tal_jax.annotation.patience import Patience, passing
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def of_sqlite(code):

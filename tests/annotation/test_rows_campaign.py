@@ -6,11 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax.annotation import campaign_data, loop
+from tal_jax.annotation.active import campaign_data, loop
 from tal_jax.models.localizer import Detections
 from tal_jax.pool import PROPOSALS, ROWS
 from tests.annotation import campaigns
-from tests.annotation.test_campaign_data import ANNOTATIONS, INTENDED, OPTIONS, PROBES, features
+from tests.annotation.active.test_campaign_data import (
+  ANNOTATIONS,
+  INTENDED,
+  OPTIONS,
+  PROBES,
+  features,
+)
 
 __all__ = ["features"]  # the fixture
 

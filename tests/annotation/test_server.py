@@ -5,9 +5,10 @@ import sys
 import httpx
 import pytest
 
-from tal_jax.annotation import campaign, standing
+from tal_jax.annotation import campaign
+from tal_jax.annotation.rules import standing
 from tal_jax.annotation.web import server
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.annotation import campaigns, serving, sites
 
 
@@ -280,7 +281,7 @@ def test_exports(site):
 
 
 def test_gold_tasks_look_like_others_and_are_in_no_list(tmp_path):
-  from tal_jax.annotation import gold
+  from tal_jax.annotation.rules import gold
 
   made = campaigns.make(tmp_path / "g.sqlite", videos=2, gold_before=1)
   gold.add_gold(made, [("v0", "jump", [(1.0, 2.0)])])

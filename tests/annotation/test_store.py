@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tal_jax.annotation import schema, store
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.annotation import campaigns
 
 _TABLES = {"videos", "classes", "rounds", "tasks", "leases", "assignments", "drafts", "segments",

@@ -1,10 +1,11 @@
 """A campaign whose database is of an earlier version goes on."""
 
-from tal_jax.annotation import exclusions, schema
-from tal_jax.annotation.answers import submit
+from tal_jax.annotation import schema
 from tal_jax.annotation.campaign import Campaign, Policy
-from tal_jax.annotation.decisions import final_answers, recount_all
-from tal_jax.annotation.leases import next_task
+from tal_jax.annotation.rules import exclusions
+from tal_jax.annotation.rules.answers import submit
+from tal_jax.annotation.rules.decisions import final_answers, recount_all
+from tal_jax.annotation.rules.leases import next_task
 from tal_jax.annotation.store import Store
 from tests.annotation import campaigns
 from tests.annotation.campaigns import check, enrol, select, state

@@ -5,11 +5,11 @@ import sqlite3
 import pytest
 
 from tal_jax.annotation import campaign, schema, store
-from tal_jax.annotation.answers import Draft, load_draft, save_draft, submit, submit_all
 from tal_jax.annotation.campaign import Ask
 from tal_jax.annotation.errors import Conflict, InvalidAnswer, LeaseLost
-from tal_jax.annotation.gold import add_gold
-from tal_jax.annotation.leases import expire, next_visit, release, renew
+from tal_jax.annotation.rules.answers import Draft, load_draft, save_draft, submit, submit_all
+from tal_jax.annotation.rules.gold import add_gold
+from tal_jax.annotation.rules.leases import expire, next_visit, release, renew
 from tests.annotation import campaigns
 from tests.annotation.campaigns import check, enrol, select, state
 

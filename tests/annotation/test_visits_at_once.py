@@ -11,12 +11,12 @@ from collections import Counter
 import numpy as np
 
 from tal_jax.annotation import campaign
-from tal_jax.annotation.answers import Draft, save_draft, submit, submit_all
 from tal_jax.annotation.campaign import Ask
 from tal_jax.annotation.errors import RequestError
-from tal_jax.annotation.leases import expire, next_visit, release, renew
 from tal_jax.annotation.oracles.behaviour import Behaviour
 from tal_jax.annotation.oracles.simulated import Simulated
+from tal_jax.annotation.rules.answers import Draft, save_draft, submit, submit_all
+from tal_jax.annotation.rules.leases import expire, next_visit, release, renew
 from tests.annotation import campaigns, submitter
 from tests.annotation.campaigns import check, enrol, select
 from tests.annotation.crowd_world import World

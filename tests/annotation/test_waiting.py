@@ -3,16 +3,10 @@
 import httpx
 import pytest
 
-from tal_jax.annotation import (
-  campaign,
-  decisions,
-  gold,
-  learner_status,
-  loop,
-  preparing,
-  rounds,
-  second_thoughts,
-)
+from tal_jax.annotation import campaign, learner_status
+from tal_jax.annotation.active import loop
+from tal_jax.annotation.rules import decisions, gold, rounds, second_thoughts
+from tal_jax.annotation.videos import preparing
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
 

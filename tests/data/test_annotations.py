@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tal_jax.data import annotations as lib
-from tal_jax.data.types import DataError, VideoAnnotation
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.errors import DataError
 
 
 def content(*ids, **fields):

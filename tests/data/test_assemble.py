@@ -8,8 +8,9 @@ import pytest
 
 from tal_jax.data import assemble as lib
 from tal_jax.data.annotations import from_videos, select
-from tal_jax.data.types import DataError, FrameFeatures, RawData, Split, TimeGrid, VideoAnnotation
+from tal_jax.data.records import FrameFeatures, RawData, Split, TimeGrid, VideoAnnotation
 from tal_jax.encoders.pooling import encode
+from tal_jax.errors import DataError
 
 GRID = TimeGrid(2.0)
 SPLIT = Split(("k0", "k1"), ("s0", "s1", "s2"), ("t0",))

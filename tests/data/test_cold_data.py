@@ -5,13 +5,14 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from experiments import context
-from experiments.reporter import Reporter
 from tal_jax.data import assemble, files, sources, splits
 from tal_jax.data.annotations import from_videos, select, write_annotations
 from tal_jax.data.features import write_features
-from tal_jax.data.types import DataError, FrameFeatures, RawData, Split, TimeGrid, VideoAnnotation
+from tal_jax.data.records import FrameFeatures, RawData, Split, TimeGrid, VideoAnnotation
+from tal_jax.errors import DataError
 from tal_jax.pool import PROPOSALS, ROWS
+from tal_jax.runs import context
+from tal_jax.runs.reporter import Reporter
 
 OPTIONS = {"name": "n", "encoder": "mean"}
 

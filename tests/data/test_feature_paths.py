@@ -4,12 +4,13 @@ import h5py
 import numpy as np
 import pytest
 
-from tal_jax.data import near_names
 from tal_jax.data.annotations import from_videos
+from tal_jax.data.checks.validation import validate
 from tal_jax.data.feature_paths import on_disk
 from tal_jax.data.features import open_store, unused, with_time
-from tal_jax.data.types import DataError, VideoAnnotation
-from tal_jax.data.validation import validate
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.data.text import near_names
+from tal_jax.errors import DataError
 
 RNG = np.random.default_rng(3)
 IDS = tuple(f"clip{i:02d}" for i in range(6))

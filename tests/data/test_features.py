@@ -6,7 +6,8 @@ import pytest
 
 from tal_jax.data import features as lib
 from tal_jax.data.annotations import from_videos
-from tal_jax.data.types import DataError, TimeGrid, VideoAnnotation
+from tal_jax.data.records import TimeGrid, VideoAnnotation
+from tal_jax.errors import DataError
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 GRIDS = {"a": TimeGrid(25.0, 8.0, 16.0), "b": TimeGrid(30.0), "c": TimeGrid(1.0)}

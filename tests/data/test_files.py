@@ -9,7 +9,8 @@ import pytest
 from configs import files
 from tal_jax.data import files as lib
 from tal_jax.data.annotations import read_annotations, select, write_annotations
-from tal_jax.data.types import DataError, TimeGrid
+from tal_jax.data.records import TimeGrid
+from tal_jax.errors import DataError
 
 IDS = tuple(f"{subset}{i}" for subset in ("t", "v") for i in range(6))
 

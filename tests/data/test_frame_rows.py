@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tal_jax.data import frame_rows as lib
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.moments import RunningMoments
-from tal_jax.data.types import (
-  DataError,
+from tal_jax.data.records import (
   EncodedFeatures,
   FrameFeatures,
   RawData,
@@ -18,6 +16,7 @@ from tal_jax.data.types import (
   TimeGrid,
   VideoAnnotation,
 )
+from tal_jax.errors import DataError
 
 SPLIT = Split(("k0",), ("s0", "s1"), ("t0", "t1"))
 

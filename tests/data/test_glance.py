@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tal_jax.data import glance as lib
-from tal_jax.data.annotation_checks import duplicates
 from tal_jax.data.annotations import from_videos, read_annotations
-from tal_jax.data.types import DataError, VideoAnnotation
+from tal_jax.data.checks.annotations import duplicates
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.errors import DataError
 
 # Sec. 5.2, written again: the upper bounds of all bins but the last.
 EDGES = {"coverage": ["0.2", "0.4", "0.6", "0.8"], "length": ["30", "60", "120", "180"],

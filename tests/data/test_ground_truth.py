@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tal_jax.data.annotations import ANNOTATION_FIELDS, IGNORED, from_videos
+from tal_jax.data.checks.labels import alike, no_classes, set_aside
 from tal_jax.data.ground_truth import ground_truth, over_ignored, subset_ids
-from tal_jax.data.label_checks import alike, no_classes, set_aside
-from tal_jax.data.types import Annotations, DataError, Predictions, VideoAnnotation
+from tal_jax.data.records import Annotations, Predictions, VideoAnnotation
+from tal_jax.errors import DataError
 
 
 def test_ground_truth_of_annotations():

@@ -9,9 +9,10 @@ import pytest
 
 from experiments.benchmarks import checks
 from tal_jax.data import arrays
-from tal_jax.data.annotation_checks import duplicates
+from tal_jax.data.checks.annotations import duplicates
 from tal_jax.data.predictions import read_predictions
-from tal_jax.data.types import DataError, VideoAnnotation
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.errors import DataError
 
 
 def plain_duplicates(video, tolerance):

@@ -8,14 +8,8 @@ import pytest
 from tal_jax.data import assemble, pool_size
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.pool_size import Set, TooLarge
-from tal_jax.data.types import (
-  DataError,
-  FrameFeatures,
-  RawData,
-  Split,
-  TimeGrid,
-  VideoAnnotation,
-)
+from tal_jax.data.records import FrameFeatures, RawData, Split, TimeGrid, VideoAnnotation
+from tal_jax.errors import DataError
 
 # 200 videos of 383 proposals and one of 50,326: 201 * 50,326 * 3,072 * 4 bytes are 124.3 GB.
 LONG = {"selection": Set([*(f"v{i}" for i in range(200)), "two_hours"], [383] * 200 + [50_326]),

@@ -7,13 +7,12 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tal_jax.data import predictions as lib
 from tal_jax.data.prediction_stream import read_columns
-from tal_jax.data.text_file import open_bytes
-from tal_jax.data.types import DataError
+from tal_jax.data.text.text_file import open_bytes
+from tal_jax.errors import DataError
 
 PIECE = 120  # bytes: a few entries
 

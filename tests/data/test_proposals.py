@@ -9,7 +9,7 @@ import pytest
 
 from tal_jax.data import proposals as lib
 from tal_jax.data.annotations import read_annotations
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def test_windows_by_hand():

@@ -5,7 +5,7 @@ import pytest
 from configs import anet, hapt, real
 from experiments import check_data
 from tal_jax.data import sources
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def configs():

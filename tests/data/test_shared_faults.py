@@ -7,11 +7,12 @@ import pytest
 
 from tal_jax.data import arrays
 from tal_jax.data.annotations import frame_rate, from_videos, read_annotations
+from tal_jax.data.checks.validation import validate
 from tal_jax.data.features import open_store
 from tal_jax.data.ground_truth import read_subset
-from tal_jax.data.types import DataError, VideoAnnotation
-from tal_jax.data.validation import validate
+from tal_jax.data.records import VideoAnnotation
 from tal_jax.data.video_info import read_video_info
+from tal_jax.errors import DataError
 
 
 def annotations(segments, ids=None):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tal_jax.data import sources as lib
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 SIMULATED = {"source": "simulated", "seed": 0, "normalize": "standardize", "dtype": "float32",
              "num_knowledge_classes": 2, "num_selection_classes": 3, "num_knowledge_videos": 4,

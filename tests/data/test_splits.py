@@ -9,7 +9,8 @@ import pytest
 
 from tal_jax.data import splits as lib
 from tal_jax.data.annotations import from_videos, read_annotations
-from tal_jax.data.types import DataError, VideoAnnotation
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.errors import DataError
 
 
 def video(video_id, subset, labels, **extra):

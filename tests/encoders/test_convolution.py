@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from tal_jax.data.types import DataError
 from tal_jax.encoders.convolution import Conv, check_shapes, fold, max_pool
+from tal_jax.errors import DataError
 
 
 def pad_same(x, window, stride, value):

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from tal_jax.data.types import DataError
 from tal_jax.encoders import i3d
+from tal_jax.errors import DataError
 
 # In the order of the network: the pooling before, and the features of the six convolutions.
 BLOCKS = [("Mixed_3b", ((1, 3, 3), (1, 2, 2)), (64, 96, 128, 16, 32, 32)),

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from tal_jax.data.types import DataError
 from tal_jax.encoders import inception_v3, inception_weights
 from tal_jax.encoders.inception_v3 import VARIANTS, average_pool, normalise
 from tal_jax.encoders.weight_files import read_arrays
+from tal_jax.errors import DataError
 
 SIZE = 107  # pixels: gives 10 x 10 in the middle and 2 x 2 at the end, so borders count
 

@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from tal_jax.data.types import TimeGrid
+from tal_jax.data.records import TimeGrid
 from tal_jax.encoders import pooling
 
 GRID = TimeGrid(fps=1.0)  # centres at 0.5, 1.5, ...

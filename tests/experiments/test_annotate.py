@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from configs import campaign as campaign_config
-from experiments import annotate, annotate_learner, learner_supervisor
+from experiments import annotate
 from tal_jax import learner
 from tal_jax.annotation import oracles
 from tal_jax.annotation.oracles import settings
@@ -28,7 +28,8 @@ from tal_jax.annotation.oracles.local import LocalSettings
 from tal_jax.annotation.oracles.mturk import TurkSettings
 from tal_jax.annotation.oracles.simulated import SimulatedSettings
 from tal_jax.data.annotations import read_annotations
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs.campaign import learner as annotate_learner, learner_supervisor
 from tests.annotation import drawn_videos
 
 VIDEOS = 8

@@ -11,20 +11,15 @@ import time
 
 import pytest
 
-from experiments import annotate, annotate_learner, workdir
-from tal_jax.annotation import (
-  campaign,
-  decisions,
-  housekeeping,
-  keeping,
-  loop,
-  patience,
-  shortfall,
-  store,
-)
+from experiments import annotate
+from tal_jax.annotation import campaign, housekeeping, keeping, patience, store
+from tal_jax.annotation.active import loop
 from tal_jax.annotation.oracles import simulated
+from tal_jax.annotation.rules import decisions, shortfall
 from tal_jax.checkpoints import Checkpoints
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import workdir
+from tal_jax.runs.campaign import learner as annotate_learner
 from tests.annotation import drawn_videos
 from tests.experiments.test_annotate import config, rows
 

@@ -20,7 +20,7 @@ from experiments.benchmarks import (
   step,
   svm_peers,
 )
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.metrics.average_precision import DEFAULT_TIOUS, detection_map
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from configs import anet, files, hapt
-from experiments import check_data, check_data_html, check_data_svg
+from experiments import check_data
 from tal_jax.data.annotations import from_videos
+from tal_jax.data.checks.problems import Extent
 from tal_jax.data.overview import covered, overview
-from tal_jax.data.problems import Extent
-from tal_jax.data.types import DataError, TimeGrid, VideoAnnotation
+from tal_jax.data.records import TimeGrid, VideoAnnotation
+from tal_jax.errors import DataError
+from tal_jax.runs.reports import check_data_html, check_data_svg
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 IDS = tuple(f"{subset}{i}" for subset in "tv" for i in range(4))

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import compare_models as config_file
-from configs import real
-from experiments import compare_models, compare_models_report, evaluate, model_variants
+from configs import compare_models as config_file, real
+from experiments import compare_models, evaluate
 from tal_jax.data.annotations import from_videos, write_annotations
 from tal_jax.data.features import write_features
-from tal_jax.data.types import DataError, FrameFeatures, Predictions, TimeGrid, VideoAnnotation
+from tal_jax.data.records import FrameFeatures, Predictions, TimeGrid, VideoAnnotation
+from tal_jax.errors import DataError
 from tal_jax.metrics.learning_curve import mean_ci95
+from tal_jax.runs import model_variants
+from tal_jax.runs.reports import compare_models_report
 from tests.killing import Killed, stop_at
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])

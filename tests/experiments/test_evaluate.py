@@ -11,7 +11,7 @@ import pytest
 
 from experiments import evaluate
 from tal_jax.data.predictions import read_predictions, reindex, write_predictions
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.metrics.average_precision import Predictions
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])

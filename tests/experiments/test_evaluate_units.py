@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments import evaluate
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 SEGMENTS = {"a": [2, 9], "b": [5, 14], "c": [11, 18]}
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from experiments import extract_features
-from tal_jax.data.types import DataError, TimeGrid
+from tal_jax.data.records import TimeGrid
 from tal_jax.encoders import manifest as manifest_lib
 from tal_jax.encoders.encoder import Encoder
 from tal_jax.encoders.manifest import read_manifest
+from tal_jax.errors import DataError
 from tests.encoders.drawing import STEP, copy_packets, draw, draw_sound
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

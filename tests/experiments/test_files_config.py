@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from configs import files
-from experiments import context, localizers
-from experiments.reporter import Reporter
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs import context, localizers
+from tal_jax.runs.reporter import Reporter
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 IDS = tuple(f"v{i}" for i in range(6))

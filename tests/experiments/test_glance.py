@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from experiments import glance as lib
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

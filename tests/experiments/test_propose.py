@@ -10,10 +10,11 @@ import pytest
 from absl import logging
 
 from configs import propose as config_file
-from experiments import propose, propose_daps, propose_data
+from experiments import propose
 from tal_jax.data.proposals import read_proposals, sliding_windows
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.metrics.proposal_recall import average_recall
+from tal_jax.runs.propose import daps as propose_daps, data as propose_data
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 TINY = {"data.num_knowledge_videos": 12, "data.num_selection_videos": 4,

@@ -19,9 +19,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from configs import anet, hapt
 from experiments import simulate
-from experiments.workdir import Workdir
 from tal_jax.checkpoints import Checkpoints
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs.workdir import Workdir
 from tests.killing import Killed, stop_at
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])

@@ -12,9 +12,9 @@ import pytest
 
 from configs import anet
 from experiments import evaluate, simulate
-from experiments.workdir import Workdir
 from tal_jax.checkpoints import Checkpoints
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
+from tal_jax.runs.workdir import Workdir
 from tests.killing import Killed, stop_at
 
 STRATEGIES, STEPS = ("random", "uncertainty", "margin"), 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import step_times as lib
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def write(folder, steps):

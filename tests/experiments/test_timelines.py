@@ -7,7 +7,7 @@ import pytest
 
 from experiments import timelines
 from tal_jax.data.predictions import read_predictions
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from configs import anet, files
-from experiments import context, simulate, train_lal
-from experiments.reporter import Reporter
-from tal_jax.data.types import DataError
+from experiments import simulate, train_lal
+from tal_jax.errors import DataError
+from tal_jax.runs import context
+from tal_jax.runs.reporter import Reporter
 from tal_jax.selection import lal
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])

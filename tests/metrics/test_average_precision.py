@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.ground_truth import ground_truth, subset_ids

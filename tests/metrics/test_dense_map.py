@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tal_jax.data.types import GroundTruth, Predictions
+from tal_jax.data.records import GroundTruth, Predictions
 from tal_jax.metrics.average_precision import detection_map
 from tal_jax.metrics.dense_map import dense_detection_map
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tal_jax.data.formats import ssn
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.metrics import proposal_recall as lib
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax.models import svm_blocks
 from tal_jax.models import video_blocks as lib
+from tal_jax.models.svm import blocks as svm_blocks
 
 V, P, D = 11, 4, 3
 RNG = np.random.default_rng(0)

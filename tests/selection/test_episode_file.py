@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.selection import episode_file as lib
 from tests import pools
 

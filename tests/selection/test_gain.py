@@ -8,7 +8,7 @@ import pytest
 from tal_jax import learner
 from tal_jax.metrics.attention_ap import attention_ap
 from tal_jax.models import stage_wise, svm
-from tal_jax.models.stage_wise_localizer import StageWise
+from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import append, pad, take
 from tal_jax.selection import gain, greedy_oracle, held_out
 from tests import pools

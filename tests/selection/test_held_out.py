@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tal_jax.metrics import attention_ap
 from tal_jax.metrics.average_precision import GroundTruth, Predictions, detection_map

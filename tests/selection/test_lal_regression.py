@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.svm import SVR
 
-from tal_jax.data.types import DataError
-from tal_jax.selection import lal
-from tal_jax.selection import lal_regression as lib
+from tal_jax.errors import DataError
+from tal_jax.selection import lal, lal_regression as lib
 from tal_jax.selection.lal_training import Episodes
 
 E, M, D, BINS = 24, 12, 5, 6

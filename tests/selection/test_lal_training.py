@@ -6,11 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tal_jax.models import svm
-from tal_jax.selection import gain
-from tal_jax.selection import held_out as held_out_lib
-from tal_jax.selection import lal_training as lib
+from tal_jax.selection import gain, held_out as held_out_lib, lal_training as lib
 from tests import pools
 
 OPTIONS = {"labeled_sizes": (3, 4), "episodes_per_size": 2, "extras_per_episode": 3,

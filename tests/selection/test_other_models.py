@@ -7,7 +7,7 @@ import pytest
 
 from tal_jax import learner, selection
 from tal_jax.models import platt, stage_wise
-from tal_jax.models.stage_wise_two import Settings, TwoStage
+from tal_jax.models.stage_wise.two_stage import Settings, TwoStage
 from tal_jax.selection import lal, mcle
 from tests import pools
 

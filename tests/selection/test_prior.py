@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-from tal_jax.data.types import DataError, SearchResults
+from tal_jax.data.records import SearchResults
+from tal_jax.errors import DataError
 from tal_jax.models import stage_wise
 from tal_jax.selection import prior as lib
 from tests import pools

@@ -21,7 +21,7 @@ from tal_jax.annotation.exports import csv_table
 from tal_jax.annotation.exports.activitynet_json import activitynet
 from tal_jax.annotation.exports.csv_table import csv_rows
 from tal_jax.annotation.exports.label_studio_json import label_studio
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 __all__ = ["FORMATS", "activitynet", "csv_rows", "label_studio", "text", "write"]
 

@@ -22,8 +22,8 @@ from typing import Any
 import tal_jax
 from tal_jax.annotation import schema
 from tal_jax.annotation.campaign import Campaign
-from tal_jax.annotation.counting import STANDS
 from tal_jax.annotation.exports.records import DecidedTask, excluded_videos, labelled_videos
+from tal_jax.annotation.rules.counting import STANDS
 
 
 def activitynet(campaign: Campaign, *, subset: str = "training") -> dict[str, Any]:

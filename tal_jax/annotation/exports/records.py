@@ -6,8 +6,8 @@ import sqlite3
 from typing import NamedTuple
 
 from tal_jax.annotation import rows
-from tal_jax.annotation.counting import COUNTS
-from tal_jax.annotation.states import DECIDED
+from tal_jax.annotation.rules.counting import COUNTS
+from tal_jax.annotation.rules.states import DECIDED
 
 
 class DecidedTask(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.oracles import label_studio, local, mturk, simulated
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 class Oracle(Protocol):

@@ -23,7 +23,7 @@ import numpy as np
 
 from tal_jax import oracles
 from tal_jax.annotation.oracles.settings import require_share
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _SHORTEST = 2e-3  # seconds; what the campaign takes, and some room for rounding
 

@@ -25,13 +25,16 @@ from typing import Any
 
 from absl import logging
 
-from tal_jax.annotation import answers, leases, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
-from tal_jax.annotation.oracles import label_studio_format as ls
-from tal_jax.annotation.oracles import links, outsiders
-from tal_jax.annotation.oracles import settings as settings_lib
-from tal_jax.data.types import DataError
+from tal_jax.annotation.oracles import (
+  label_studio_format as ls,
+  links,
+  outsiders,
+  settings as settings_lib,
+)
+from tal_jax.annotation.rules import answers, leases, people
+from tal_jax.errors import DataError
 
 _TASKS = (
     "SELECT t.id, t.round_id, v.name AS video, c.name AS label, v.media_path, v.fps, v.duration, "

@@ -13,11 +13,11 @@ import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tal_jax.annotation import decisions, workers
-from tal_jax.annotation import names as names_lib
+from tal_jax.annotation import names as names_lib, workers
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import InvalidAnswer, Unauthorized
-from tal_jax.data.types import DataError
+from tal_jax.annotation.rules import decisions
+from tal_jax.errors import DataError
 
 FILE = "links.txt"
 _PAGES = {"annotator": "/", "operator": "/campaign"}

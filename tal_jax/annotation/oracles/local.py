@@ -6,11 +6,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tal_jax.annotation import leases, names, people
+from tal_jax.annotation import names
 from tal_jax.annotation.campaign import Campaign
-from tal_jax.annotation.oracles import links
-from tal_jax.annotation.oracles import settings as settings_lib
-from tal_jax.data.types import DataError
+from tal_jax.annotation.oracles import links, settings as settings_lib
+from tal_jax.annotation.rules import leases, people
+from tal_jax.errors import DataError
 
 
 class LocalSettings(settings_lib.Settings, kw_only=True, frozen=True):

@@ -22,21 +22,20 @@ from typing import Any
 
 from absl import logging
 
-from tal_jax.annotation import leases, payments, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
-from tal_jax.annotation.oracles import links, mturk_question, mturk_seats
-from tal_jax.annotation.oracles import settings as settings_lib
+from tal_jax.annotation.oracles import links, mturk_question, mturk_seats, settings as settings_lib
 from tal_jax.annotation.oracles.mturk_client import (
-    TOKEN_SECONDS,
-    Client,
-    CrowdError,
-    HitType,
-    Refused,
-    connect,
-    dollars,
+  TOKEN_SECONDS,
+  Client,
+  CrowdError,
+  HitType,
+  Refused,
+  connect,
+  dollars,
 )
-from tal_jax.data.types import DataError
+from tal_jax.annotation.rules import leases, payments, people
+from tal_jax.errors import DataError
 
 _DAY = 86_400.0
 _LONGEST = 365 * _DAY  # that Amazon lets a HIT live

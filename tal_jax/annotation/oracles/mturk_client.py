@@ -16,7 +16,7 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 SANDBOX = "https://mturk-requester-sandbox.us-east-1.amazonaws.com"
 PRODUCTION = "https://mturk-requester.us-east-1.amazonaws.com"

@@ -24,10 +24,11 @@ import secrets
 import sqlite3
 from typing import NamedTuple
 
-from tal_jax.annotation import payments, store
-from tal_jax.annotation.counting import COUNTS
+from tal_jax.annotation import store
 from tal_jax.annotation.oracles import outsiders
 from tal_jax.annotation.oracles.mturk_client import CrowdAssignment
+from tal_jax.annotation.rules import payments
+from tal_jax.annotation.rules.counting import COUNTS
 
 MOST_SEATS = 9  # of a HIT: from 10 on, Amazon's fee doubles
 _PREFIX = "mturk:"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from tal_jax.annotation import leases, states, workers
+from tal_jax.annotation import workers
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import Conflict
-from tal_jax.annotation.may_take import MAY_TAKE
-from tal_jax.annotation.standing import STOPPED, standing
+from tal_jax.annotation.rules import leases, states
+from tal_jax.annotation.rules.may_take import MAY_TAKE
+from tal_jax.annotation.rules.standing import STOPPED, standing
 
 
 def worker_id(db: sqlite3.Connection, name: str, *, now: float, seconds: float = 1.0) -> int:

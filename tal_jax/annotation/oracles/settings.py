@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -8,15 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.annotation import answers, leases, people
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import LeaseLost
-from tal_jax.annotation.oracles import behaviour as behaviour_lib
-from tal_jax.annotation.oracles import links, outsiders
-from tal_jax.annotation.oracles import settings as settings_lib
+from tal_jax.annotation.oracles import (
+  behaviour as behaviour_lib,
+  links,
+  outsiders,
+  settings as settings_lib,
+)
 from tal_jax.annotation.oracles.behaviour import Behaviour
+from tal_jax.annotation.rules import answers, leases, people
 from tal_jax.data.annotations import find_id, read_annotations
-from tal_jax.data.types import Annotations, DataError
+from tal_jax.data.records import Annotations
+from tal_jax.errors import DataError
 
 _EVER = 1e10  # seconds
 Truth = Callable[[str, str], np.ndarray]  # (video, label) -> [t, 2] seconds

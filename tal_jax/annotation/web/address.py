@@ -12,7 +12,7 @@ import socket
 import urllib.parse
 from typing import NamedTuple
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _PORTS = {"http": ":80", "https": ":443"}
 

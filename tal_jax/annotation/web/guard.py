@@ -16,7 +16,7 @@ from absl import logging
 from tal_jax.annotation.errors import Forbidden, RequestError
 from tal_jax.annotation.web import address
 from tal_jax.annotation.web.messages import Error
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 MAX_BODY = 256 * 1024  # bytes
 _MOST_TOLD = 5  # foreign origins that the log names

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from tal_jax.annotation.intended import Example
+from tal_jax.annotation.rules.intended import Example
 
 Suggestion = Annotated[tuple[float, float, float], Meta(description="start, end, score")]
 

@@ -22,7 +22,7 @@ from tal_jax.annotation.errors import (
   Unauthorized,
 )
 from tal_jax.annotation.housekeeping import Trouble
-from tal_jax.annotation.intended import Example
+from tal_jax.annotation.rules.intended import Example
 from tal_jax.annotation.web import bodies
 from tal_jax.annotation.web.pools import Pools
 from tal_jax.annotation.workers import Worker, authenticate

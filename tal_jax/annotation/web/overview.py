@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from tal_jax.annotation import learner_status, payments, people, preparing, standing
-from tal_jax.annotation.exclusions import all_excluded
-from tal_jax.annotation.pace import pace
-from tal_jax.annotation.quality import worker_quality
-from tal_jax.annotation.states import DECIDED
+from tal_jax.annotation import learner_status
+from tal_jax.annotation.rules import payments, people, standing
+from tal_jax.annotation.rules.exclusions import all_excluded
+from tal_jax.annotation.rules.pace import pace
+from tal_jax.annotation.rules.quality import worker_quality
+from tal_jax.annotation.rules.states import DECIDED
+from tal_jax.annotation.videos import preparing
 from tal_jax.annotation.web.messages import (
   CampaignOut,
   CurvePoint,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tal_jax.annotation import corrections, leases
-from tal_jax.annotation.counting import Given
 from tal_jax.annotation.errors import InvalidAnswer, NotFound
+from tal_jax.annotation.rules import corrections, leases
+from tal_jax.annotation.rules.counting import Given
 from tal_jax.annotation.web import tasks
 from tal_jax.annotation.web.messages import (
-    Corrected,
-    Done,
-    OwnAnswer,
-    OwnAnswers,
-    OwnAnswerTask,
-    Undone,
+  Corrected,
+  Done,
+  OwnAnswer,
+  OwnAnswers,
+  OwnAnswerTask,
+  Undone,
 )
 from tal_jax.annotation.web.operations import Call, Operation
 from tal_jax.annotation.web.requests import AnswerIn, ById, SkipIn, SubmissionIn

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from tal_jax.annotation.exclusions import MAX_REASON
-from tal_jax.annotation.second_thoughts import MOST_MORE
+from tal_jax.annotation.rules.exclusions import MAX_REASON
+from tal_jax.annotation.rules.second_thoughts import MOST_MORE
 
 # Why a video cannot be judged by anybody, and why somebody gives one back.
 UNUSABLE = ("it does not play", "it is damaged", "too dark or too blurred to judge",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tal_jax.annotation import exclusions, remarks, second_thoughts
 from tal_jax.annotation.errors import Conflict
+from tal_jax.annotation.rules import exclusions, remarks, second_thoughts
 from tal_jax.annotation.web.messages import Done, LeftOutOut, RemarkOut, Remarks
 from tal_jax.annotation.web.operations import Call, Operation
 from tal_jax.annotation.web.requests import ById, MoreIn, ReasonIn, RemarksQuery

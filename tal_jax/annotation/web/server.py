@@ -23,24 +23,24 @@ from absl import logging
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.errors import RequestError
 from tal_jax.annotation.housekeeping import Board, Part, Trouble
-from tal_jax.annotation.intended import Example
 from tal_jax.annotation.patience import passing
+from tal_jax.annotation.rules.intended import Example
 from tal_jax.annotation.web import (
   address,
-  annotator,
+  annotator_api as annotator,
   connections,
   crowd,
   guard,
   media,
   openapi,
   operations,
-  operator,
+  operator_api as operator,
   own_answers,
   pools,
   tickets,
 )
 from tal_jax.annotation.web.messages import Error, Health
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 if TYPE_CHECKING:
   import uvicorn

@@ -6,8 +6,8 @@ import json
 import sqlite3
 from typing import Any
 
-from tal_jax.annotation import sound
 from tal_jax.annotation.errors import NotFound
+from tal_jax.annotation.videos import sound
 from tal_jax.annotation.web import tickets
 from tal_jax.annotation.web.messages import Lane, Task, VideoOut
 from tal_jax.annotation.web.operations import Site

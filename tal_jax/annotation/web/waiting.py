@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from tal_jax.annotation import learner_status
-from tal_jax.annotation.may_take import MAY_TAKE
-from tal_jax.annotation.standing import QUALIFYING
-from tal_jax.annotation.states import CLOSED
+from tal_jax.annotation.rules.may_take import MAY_TAKE
+from tal_jax.annotation.rules.standing import QUALIFYING
+from tal_jax.annotation.rules.states import CLOSED
 
 _UNDECIDED = f"SELECT 1 FROM tasks t WHERE NOT t.is_gold AND t.state NOT IN {CLOSED}"
 _PREPARING = "t.video_id IN (SELECT video_id FROM preparing)"

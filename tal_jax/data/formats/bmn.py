@@ -17,9 +17,10 @@ import numpy as np
 
 from tal_jax.data.annotations import find_id
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.table import header
-from tal_jax.data.text_file import read_head, read_text
-from tal_jax.data.types import DataError, ScoredProposals, StructuralFault
+from tal_jax.data.records import ScoredProposals, StructuralFault
+from tal_jax.data.text.table import header
+from tal_jax.data.text.text_file import read_head, read_text
+from tal_jax.errors import DataError
 
 _COLUMNS = ("xmin", "xmax", "score")
 _ALL = ("xmin", "xmax", "xmin_score", "xmax_score", "clr_score", "reg_socre", "score")

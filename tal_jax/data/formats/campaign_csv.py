@@ -16,8 +16,8 @@ import numpy as np
 
 from tal_jax.data.annotations import from_videos, subset_of_file
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.table import has_columns, read_table
-from tal_jax.data.types import Annotations, StructuralFault, VideoAnnotation
+from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
+from tal_jax.data.text.table import has_columns, read_table
 
 _COLUMNS = ("video", "duration", "label", "start", "end", "task_state")
 

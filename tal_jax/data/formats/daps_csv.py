@@ -18,8 +18,9 @@ import numpy as np
 from tal_jax.data.annotations import find_id
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.option_names import option
-from tal_jax.data.table import has_columns, read_table
-from tal_jax.data.types import DataError, ScoredProposals, StructuralFault
+from tal_jax.data.records import ScoredProposals, StructuralFault
+from tal_jax.data.text.table import has_columns, read_table
+from tal_jax.errors import DataError
 
 _COLUMNS = ("f-init", "f-end", "score", "video-name")
 

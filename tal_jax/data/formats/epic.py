@@ -20,9 +20,10 @@ import numpy as np
 from tal_jax.data.annotations import ANNOTATION_FIELDS, from_videos, subset_of_file
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.option_names import option
-from tal_jax.data.table import Row, has_columns, read_table
-from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
+from tal_jax.data.text.table import Row, has_columns, read_table
 from tal_jax.data.video_info import VideoInfo, lookup, read_video_info
+from tal_jax.errors import DataError
 
 _TIMES = ("video_id", "start_timestamp", "stop_timestamp")
 _FRAMES = ("start_frame", "stop_frame")

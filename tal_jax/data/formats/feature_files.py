@@ -22,8 +22,9 @@ from tal_jax.data.feature_groups import named
 from tal_jax.data.feature_store import FeatureStore, Part
 from tal_jax.data.formats import bmn
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.types import DataError, FrameFeatures
+from tal_jax.data.records import FrameFeatures
 from tal_jax.encoders import manifest
+from tal_jax.errors import DataError
 
 
 def _read(path: pathlib.Path, *, key: str | None = None) -> tuple[FeatureStore, tuple[()]]:

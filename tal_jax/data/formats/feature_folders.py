@@ -18,7 +18,7 @@ from tal_jax.data.feature_store import FeatureStore, Part
 from tal_jax.data.formats import hdf5_tree
 from tal_jax.data.formats.feature_files import folder
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _MOST = 200  # folders, beyond which they are not subsets or people
 _SHOWN = 5

@@ -18,7 +18,8 @@ from tal_jax.data.feature_groups import named
 from tal_jax.data.feature_store import FeatureStore, Layout, Part
 from tal_jax.data.formats import hdf5_tree
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.types import DataError, FrameFeatures
+from tal_jax.data.records import FrameFeatures
+from tal_jax.errors import DataError
 
 _ANY = Layout()
 _C3D = "c3d_features"

@@ -24,7 +24,7 @@ from tal_jax.data.formats import bmn
 from tal_jax.data.formats.feature_files import folder
 from tal_jax.data.formats.feature_hdf5 import one_file
 from tal_jax.data.formats.registry import AUTO, Format, Probe
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 _RESCALED_ROWS = 100
 _RESCALED = Layout(rescaled=True)

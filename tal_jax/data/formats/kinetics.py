@@ -21,9 +21,10 @@ import numpy as np
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.option_names import option
-from tal_jax.data.table import has_columns, read_table
-from tal_jax.data.types import Annotations, DataError, StructuralFault, VideoAnnotation
+from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
+from tal_jax.data.text.table import has_columns, read_table
 from tal_jax.data.video_info import lookup, read_video_info
+from tal_jax.errors import DataError
 
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 

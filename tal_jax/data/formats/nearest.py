@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tal_jax.data.formats import seen
-from tal_jax.data.table import column_key, delimiter_of
+from tal_jax.data.text.table import column_key, delimiter_of
 
 if TYPE_CHECKING:
   from tal_jax.data.formats.registry import Format, Probe

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from tal_jax.data.formats.registry import Format, Probe
-from tal_jax.data.json_file import as_dict, load_json, members, plain, seen
-from tal_jax.data.types import DataError, ScoredProposals, StructuralFault
+from tal_jax.data.records import ScoredProposals, StructuralFault
+from tal_jax.data.text.json_file import as_dict, load_json, members, plain, seen
+from tal_jax.errors import DataError
 
 
 def read(path: pathlib.Path) -> tuple[dict[str, ScoredProposals], list[StructuralFault]]:

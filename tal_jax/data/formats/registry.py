@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 
 from tal_jax.data.formats import nearest
 from tal_jax.data.option_names import advice, option
-from tal_jax.data.text_file import read_head, read_text
-from tal_jax.data.types import DataError, StructuralFault
+from tal_jax.data.records import StructuralFault
+from tal_jax.data.text.text_file import read_head, read_text
+from tal_jax.errors import DataError
 
 AUTO = "auto"
 KINDS = ("annotations", "features", "proposals", "predictions")

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tal_jax.data import arrays
-from tal_jax.data.numbers import number
-from tal_jax.data.table import delimiter_of, header
-from tal_jax.data.text_file import what_it_is
-from tal_jax.data.types import DataError
+from tal_jax.data.text.numbers import number
+from tal_jax.data.text.table import delimiter_of, header
+from tal_jax.data.text.text_file import what_it_is
+from tal_jax.errors import DataError
 
 if TYPE_CHECKING:
   from tal_jax.data.formats.registry import Probe

@@ -33,10 +33,10 @@ from tensorflow_datasets.core.writer import ExampleWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
 from tal_jax.data.annotations import subset_key
-from tal_jax.data.json_file import plain
+from tal_jax.data.text.json_file import plain
 from tal_jax.data.tfds import checksums, inputs, parts
 from tal_jax.data.tfds.settings import INSTRUCTIONS, LAYOUTS, Settings
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 CHECKSUMS = "checksums.json"  # of the data set's own files, written last
 _SPLITS = {"training": "train", "testing": "test"}

@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 Checksums = dict[str, str]  # name -> SHA-256 in hexadecimal
 _SHOWN = 5  # files that a message names; the rest is counted

@@ -39,7 +39,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tal_jax.data.annotations import from_videos
-from tal_jax.data.types import Annotations, DataError, FrameFeatures, TimeGrid, VideoAnnotation
+from tal_jax.data.records import Annotations, FrameFeatures, TimeGrid, VideoAnnotation
+from tal_jax.errors import DataError
 
 ARCHIVES = ("HAPT Data Set.zip",
             "smartphone+based+recognition+of+human+activities+and+postural+transitions.zip")

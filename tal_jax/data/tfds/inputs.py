@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from tal_jax.data import annotations as annotations_lib
-from tal_jax.data import option_names
+from tal_jax.data import annotations as annotations_lib, option_names
+from tal_jax.data.checks.validation import validate
 from tal_jax.data.feature_paths import on_disk
 from tal_jax.data.parts import proposals_by_video, read_parts
+from tal_jax.data.records import Annotations, FrameFeatures
 from tal_jax.data.tfds import checksums, hapt
 from tal_jax.data.tfds.settings import Settings, complete
-from tal_jax.data.types import Annotations, FrameFeatures
-from tal_jax.data.validation import validate
 
 
 class Inputs(NamedTuple):

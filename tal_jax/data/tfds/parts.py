@@ -21,8 +21,8 @@ import threadpoolctl
 import tqdm
 
 from tal_jax.data.tfds.inputs import Inputs
-from tal_jax.data.types import DataError
 from tal_jax.encoders.pooling import encode
+from tal_jax.errors import DataError
 
 
 class Part(NamedTuple):

@@ -14,16 +14,9 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from tal_jax.data import files, splits
-from tal_jax.data.tfds import builder as builder_lib
-from tal_jax.data.tfds import checksums
-from tal_jax.data.types import (
-  Annotations,
-  DataError,
-  EncodedFeatures,
-  RawData,
-  Split,
-  VideoAnnotation,
-)
+from tal_jax.data.records import Annotations, EncodedFeatures, RawData, Split, VideoAnnotation
+from tal_jax.data.tfds import builder as builder_lib, checksums
+from tal_jax.errors import DataError
 
 
 def load(*, path: str | os.PathLike, split: Mapping[str, Any], seed: int, verify: bool = True,

@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tal_jax.data.types import DataError
 from tal_jax.encoders.pooling import ENCODERS
+from tal_jax.errors import DataError
 
 DTYPES = ("float32", "float16")
 

@@ -31,11 +31,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax import devices
-from tal_jax.models import labeled_rows, row_training
-from tal_jax.models.labeled_rows import LabeledRows
 from tal_jax.models.localizer import Confidences, Detections, Picks
-from tal_jax.models.point import decoding, scoring
-from tal_jax.models.point import levels as levels_lib
+from tal_jax.models.networks import labeled_rows, training as row_training
+from tal_jax.models.networks.labeled_rows import LabeledRows
+from tal_jax.models.point import decoding, levels as levels_lib, scoring
 from tal_jax.models.point.levels import Levels
 from tal_jax.models.point.network import Network
 from tal_jax.models.point.training import Loss

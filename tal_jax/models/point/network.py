@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tal_jax.models.layers import Conv, LayerNorm, LocalAttention, masked, max_pool
+from tal_jax.models.networks.layers import Conv, LayerNorm, LocalAttention, masked, max_pool
 from tal_jax.models.point.levels import MOST, Levels
 
 CONTEXTS = ("conv", "maxpool", "transformer")

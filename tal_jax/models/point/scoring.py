@@ -17,10 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax import segments as seg
-from tal_jax.models import row_windows
-from tal_jax.models.labeled_rows import MULTIPLE
-from tal_jax.models.point import decoding
-from tal_jax.models.point import levels as levels_lib
+from tal_jax.models.networks import windows as row_windows
+from tal_jax.models.networks.labeled_rows import MULTIPLE
+from tal_jax.models.point import decoding, levels as levels_lib
 from tal_jax.models.point.network import Network, reach
 from tal_jax.rows import Rows, normalised, to_times
 

@@ -8,9 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from tal_jax.models.labeled_rows import Batch
-from tal_jax.models.point import levels as levels_lib
-from tal_jax.models.point import losses
+from tal_jax.models.networks.labeled_rows import Batch
+from tal_jax.models.point import levels as levels_lib, losses
 from tal_jax.models.point.assignment import assign
 from tal_jax.models.point.network import Network
 

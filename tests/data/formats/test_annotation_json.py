@@ -8,7 +8,7 @@ import pytest
 from tal_jax.data import annotations as annotations_lib
 from tal_jax.data.annotations import frame_rate, frame_segments, read_annotations
 from tal_jax.data.formats import registry
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.data.formats.test_registry import JSON_SAMPLES
 
 GOOD = {"database": {

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from tal_jax.data.annotations import (
-    frame_segments,
-    from_videos,
-    read_annotations,
-    write_annotations,
+  frame_segments,
+  from_videos,
+  read_annotations,
+  write_annotations,
 )
 from tal_jax.data.formats import registry
-from tal_jax.data.types import DataError, VideoAnnotation
+from tal_jax.data.records import VideoAnnotation
+from tal_jax.errors import DataError
 from tests.data.formats.test_annotation_json import assert_same
 from tests.data.formats.test_registry import TEXT_SAMPLES
 

@@ -7,8 +7,9 @@ import pytest
 from tal_jax.data import features as lib
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.formats import registry
-from tal_jax.data.types import DataError, FrameFeatures, TimeGrid, VideoAnnotation
+from tal_jax.data.records import FrameFeatures, TimeGrid, VideoAnnotation
 from tal_jax.encoders.pooling import row_centres
+from tal_jax.errors import DataError
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 # "fps" is the video's: 30; `z` has none.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tal_jax.data.annotations import read_annotations
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def write(path, tasks):

@@ -7,7 +7,7 @@ import pytest
 
 from tal_jax.data.annotations import IGNORED, frame_rate, read_annotations
 from tal_jax.data.formats import registry
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 from tests.data.formats.test_registry import JSON_SAMPLES
 
 

@@ -10,7 +10,7 @@ import pytest
 from tal_jax.data import feature_paths
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.formats import registry
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 
 def refusal(path, kind):

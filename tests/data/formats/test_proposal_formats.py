@@ -8,7 +8,8 @@ import pytest
 from tal_jax.data.annotations import from_videos, read_annotations
 from tal_jax.data.formats import registry, ssn
 from tal_jax.data.proposals import ranked, read_proposals, write_proposals
-from tal_jax.data.types import DataError, ScoredProposals, VideoAnnotation
+from tal_jax.data.records import ScoredProposals, VideoAnnotation
+from tal_jax.errors import DataError
 from tal_jax.metrics import proposal_recall
 
 DURATIONS = {"a": 20.0, "b": 50.0}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tal_jax.data.formats import registry as lib
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 VIDEO = {"subset": "training", "duration": 10, "annotations": [{"segment": [1, 2], "label": "x"}]}
 JSON_SAMPLES = {

@@ -13,16 +13,14 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 
-from configs import files as files_config
-from configs import tfds as tfds_config
+from configs import files as files_config, tfds as tfds_config
 from experiments import build_dataset, simulate
 from tal_jax.data import sources
-from tal_jax.data.tfds import builder as builder_lib
-from tal_jax.data.tfds import parts
+from tal_jax.data.tfds import builder as builder_lib, parts
 from tal_jax.data.tfds.builder import TemporalLocalization
 from tal_jax.data.tfds.reader import find
 from tal_jax.data.tfds.settings import Settings
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SPLIT = {"kind": "subject", "num_knowledge_subjects": 2}

@@ -13,7 +13,7 @@ from tal_jax.data.annotations import read_annotations
 from tal_jax.data.features import open_store
 from tal_jax.data.tfds import hapt as lib
 from tal_jax.data.tfds.builder import TemporalLocalization
-from tal_jax.data.types import DataError
+from tal_jax.errors import DataError
 
 NAMES = {"exp01_user01": 6205, "exp02_user22": 990}  # samples
 LABELS = ((1, 1, 5, 250, 1232), (1, 1, 7, 1233, 1392), (1, 1, 1, 3000, 3600),

@@ -4,8 +4,7 @@ import functools
 
 import jax
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tal_jax.models.point import levels as levels_lib

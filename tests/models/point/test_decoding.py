@@ -6,11 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tal_jax.models.point import decoding as lib
-from tal_jax.models.point import levels as levels_lib
+from tal_jax.models.point import decoding as lib, levels as levels_lib
 from tal_jax.models.point.decoding import Candidates, Settings
 from tal_jax.models.point.levels import Levels
 

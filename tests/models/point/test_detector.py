@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 
 from tal_jax import pool as pool_lib
-from tal_jax.data.types import GroundTruth, Predictions
+from tal_jax.data.records import GroundTruth, Predictions
 from tal_jax.metrics.average_precision import detection_map
-from tal_jax.models import labeled_rows, row_training
+from tal_jax.models.networks import labeled_rows, training as row_training
+from tal_jax.models.networks.training import CHUNK, Schedule
 from tal_jax.models.point import detector as lib
 from tal_jax.models.point.levels import DEFAULT, Levels
 from tal_jax.models.point.network import Network
 from tal_jax.models.point.training import Loss
-from tal_jax.models.row_training import CHUNK, Schedule
 from tests import row_pools
-from tests.row_pools import DIM
-from tests.row_pools import five_videos as pool
+from tests.row_pools import DIM, five_videos as pool
 
 CLASSES, LENGTH = 2, 64
 SETTINGS = lib.Settings(width=16, members=1, steps=6 * CHUNK, warm_steps=CHUNK, top_k=4,

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax.models.labeled_rows import Batch
-from tal_jax.models.point import decoding, losses
-from tal_jax.models.point import levels as levels_lib
+from tal_jax.models.networks.labeled_rows import Batch
+from tal_jax.models.point import decoding, levels as levels_lib, losses
 from tal_jax.models.point.assignment import assign
 from tal_jax.models.point.levels import MOST, Levels
 from tal_jax.models.point.network import CONTEXTS, Network

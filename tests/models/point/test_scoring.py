@@ -7,8 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from tal_jax import rows as rows_lib
-from tal_jax import segments as seg
+from tal_jax import rows as rows_lib, segments as seg
 from tal_jax.models.point import decoding, scoring
 from tal_jax.models.point.levels import Levels
 from tal_jax.models.point.network import CONTEXTS, Network, reach
