@@ -28,7 +28,6 @@ from tal_jax.runs import cli, context, distributed, learner_checks, tensorboard
 from tal_jax.runs.reporter import Reporter
 from tal_jax.runs.reports import plots, summary
 from tal_jax.runs.workdir import Workdir, write_json
-from tal_jax.selection import SELECTION
 
 
 def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
@@ -150,7 +149,7 @@ def _run_strategy(name: str, shared: context.Context, start: _Start, full_map: f
     else:
       left = budget - int(state.labeled.sum())
       state, info = learner.step(
-          state, pool, select=SELECTION[name], annotate=shared.annotate,
+          state, pool, select=shared.selection[name], annotate=shared.annotate,
           batch_size=min(shared.config.batch_size, left))
     when = f"{name}, seed {shared.seed}, {int(state.labeled.sum())} labels"
     shared.check_training(state, info, when=when)

@@ -26,6 +26,7 @@ from tal_jax import devices
 from tal_jax.errors import DataError
 from tal_jax.runs import cli, context, distributed, learner_checks, localizers
 from tal_jax.runs.reporter import Reporter
+from tal_jax.selection import lal_artifact
 from tal_jax.selection.lal_regression import Report
 
 
@@ -42,8 +43,9 @@ def run(config: ConfigDict, output: str | pathlib.Path, *, seed: int = 0) -> Rep
     data = context.load_data(config, seed, report, learnt=())
     learner_checks.check_knowledge_source(config, data, ["lal"], instead="")
     learner_checks.check_truths(data, ["knowledge_source"])
-    _, quality = context.train_lal(config, data, localizers.stage_wise_settings(config),
-                                   context.lal_key(config, seed), path, report)
+    _, quality = lal_artifact.train(
+        config.to_dict(), data, localizers.stage_wise_settings(config),
+        context.strategy_key(config, seed, "lal"), path, report)
   return quality
 
 

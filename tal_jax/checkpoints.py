@@ -1,7 +1,7 @@
 """Checkpoints of a learner: the only file that knows orbax.
 
-A checkpoint holds what changes from step to step (not the pool, nor the knowledge of the selection
-functions, which the experiment rebuilds) and a digest of it. A checkpoint that cannot be read, or
+A checkpoint holds every field of the state (not the pool, nor what strategies prepared, which the
+experiment rebuilds) and a digest of it. A checkpoint that cannot be read, or
 whose digest differs, is reported and the one before it is used.
 
 It holds whole arrays, without the padding that some numbers of devices need: it is restored on any
@@ -10,6 +10,7 @@ number of devices and processes. Of several processes the writer alone touches i
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -32,9 +33,10 @@ _SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 def _saved(state: LearnerState) -> dict[str, Any]:
   """What is saved, on the host."""
-  tree = {"step": state.step, "key": jax.random.key_data(state.key), "labeled": state.labeled,
-          "annotations": state.annotations, "annotation_mask": state.annotation_mask,
-          "model": state.model, "memory": state.memory}
+  # By the state's own structure, so that no field can be forgotten; what is static is no node.
+  tree = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)
+          if field.metadata.get("pytree_node", True)}
+  tree["key"] = jax.random.key_data(state.key)
   return _with_videos(devices.to_host(tree), lambda leaf: leaf[:state.labeled.shape[0]])
 
 
@@ -96,7 +98,7 @@ class Checkpoints:
     """The last good state, or None.
 
     Args:
-      like: a state of the same run, which gives shapes, knowledge and the model's settings.
+      like: a state of the same run, which gives shapes and the model's settings.
     """
     target = jax.tree.map(np.zeros_like, _saved(like))
     tree = devices.from_writer(lambda: self._read(target))
@@ -104,10 +106,7 @@ class Checkpoints:
       return None
     padded = like.annotations.shape[0]
     tree = devices.local(_with_videos(tree, lambda leaf: devices.spread(leaf, length=padded)))
-    return like.replace(
-        step=tree["step"], key=jax.random.wrap_key_data(tree["key"]), labeled=tree["labeled"],
-        annotations=tree["annotations"], annotation_mask=tree["annotation_mask"],
-        model=tree["model"], memory=tree["memory"])
+    return like.replace(**tree | {"key": jax.random.wrap_key_data(tree["key"])})
 
   def _read(self, target: dict[str, Any]) -> dict[str, Any] | None:
     """The arrays of the last good checkpoint, of the shapes of `target`."""

@@ -17,20 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax import devices, oracles
-from tal_jax.models import stage_wise, svm
-from tal_jax.models.localizer import Attending, Confidences, FitInfo, Localizer, Params, Picks
+from tal_jax.models import stage_wise
+from tal_jax.models.attending import Attending
+from tal_jax.models.localizer import Confidences, FitInfo, Localizer, Params, Picks
 from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import VideoPool, take, without_features
 from tal_jax.sizes import bucket
-
-
-class Knowledge(NamedTuple):
-  """What some selection functions know beside the state; None where no strategy needs it."""
-
-  prior: svm.SvmParams | None = None  # MCLE's zero-shot prior w0
-  prior_decisions: chex.Array | None = None  # [v, p] of the prior; None: computed when asked for
-  lal: Any = None  # selection.lal.Selector
-  testing: VideoPool | None = None  # greedy_oracle looks at the test truths: an upper bound only
 
 
 @flax.struct.dataclass
@@ -51,7 +43,6 @@ class LearnerState:
   annotation_mask: chex.Array  # [v, t] bool
   model: Params  # of the localisation model
   memory: Any  # of its last training; None for a model that has none
-  knowledge: Knowledge = Knowledge()
   localizer: Localizer = flax.struct.field(pytree_node=False, default=StageWise())
 
 
@@ -64,6 +55,7 @@ class StepInfo(NamedTuple):
 _TRAINING = 1  # random stream of a state's key
 
 Annotate = Callable[[chex.Array, VideoPool], oracles.Answer]
+# select(key, state, pool, *, batch_size) -> indices of unlabelled videos, best first.
 SelectFn = Callable[..., chex.Array]
 
 
@@ -80,8 +72,7 @@ def simulated_oracle(key: chex.PRNGKey, *, noise: float = 0.0,
 
 
 def init(key: chex.PRNGKey, pool: VideoPool, *, num_classes: int, num_videos: int | None = None,
-         localizer: Localizer | None = None,
-         knowledge: Knowledge | None = None) -> LearnerState:
+         localizer: Localizer | None = None) -> LearnerState:
   """The learner before its first label.
 
   Args:
@@ -96,7 +87,7 @@ def init(key: chex.PRNGKey, pool: VideoPool, *, num_classes: int, num_videos: in
       annotations=jnp.zeros_like(jnp.asarray(pool.truths)),
       annotation_mask=jnp.zeros_like(jnp.asarray(pool.truth_mask)),
       model=localizer.init(pool, num_classes), memory=localizer.empty_memory(pool),
-      knowledge=knowledge or Knowledge(), localizer=localizer)
+      localizer=localizer)
 
 
 def annotated_pool(state: LearnerState, pool: VideoPool, *,
@@ -191,7 +182,7 @@ def step(state: LearnerState, pool: VideoPool, *, select: SelectFn, annotate: An
   """One round: select, annotate, retrain. Pure: the same state gives the same result.
 
   Args:
-    select: a selection function, `selection.SELECTION[name]`.
+    select: a selection function, `selection.SELECTION[name](shared)`.
     annotate: the oracle.
     batch_size: videos per round; the last round takes what is left.
   """

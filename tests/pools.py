@@ -60,9 +60,12 @@ def without_truths(pool: VideoPool) -> VideoPool:
       truth_mask=jnp.zeros_like(pool.truth_mask))
 
 
-def knowledge(testing: VideoPool) -> learner.Knowledge:
-  """All that any selection function asks for; the LAL selector is made up."""
-  return learner.Knowledge(prior=some_svm(1), lal=selector(), testing=testing)
+def prepared(pool: VideoPool, testing: VideoPool) -> dict[str, learner.SelectFn]:
+  """Every selection function, by its name; MCLE's prior and the LAL selector are made up."""
+  from tal_jax.selection import SELECTION, greedy_oracle, lal, mcle
+  made = {"mcle": mcle.using(stage_wise.decision(some_svm(1), pool)),
+          "lal": lal.using(selector()), "greedy_oracle": greedy_oracle.using(testing)}
+  return {name: made.get(name) or strategy(None) for name, strategy in SELECTION.items()}
 
 
 def some_svm(seed: int) -> svm.SvmParams:
@@ -73,10 +76,10 @@ def some_svm(seed: int) -> svm.SvmParams:
 
 def selector(seed: int = 0, *, num_support: int = 6, num_bins: int = 10, gamma: float = 0.1):
   """A LAL regressor with random support vectors."""
-  from tal_jax.selection import lal
+  from tal_jax.selection import lal_selector
   rng = np.random.default_rng(seed)
   q = 2
-  return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), lal.Selector(
+  return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), lal_selector.Selector(
       state_mean=rng.normal(size=DIM + 1), state_components=rng.normal(size=(q, DIM + 1)),
       sample_mean=rng.uniform(size=num_bins), sample_scale=rng.uniform(0.5, 2, num_bins),
       support_states=rng.normal(size=(num_support, q)),
@@ -85,10 +88,9 @@ def selector(seed: int = 0, *, num_support: int = 6, num_bins: int = 10, gamma: 
       gamma_sample=gamma, target_mean=0.01, target_scale=0.02))
 
 
-def started(pool: VideoPool, testing: VideoPool, *, seed: int = 0, num_initial: int = 4,
+def started(pool: VideoPool, *, seed: int = 0, num_initial: int = 4,
             annotate=None, localizer=LOCALIZER) -> learner.LearnerState:
   """A learner with its first labels and a trained model."""
-  first = learner.init(jax.random.key(seed), pool, num_classes=NUM_CLASSES, localizer=localizer,
-                       knowledge=knowledge(testing))
+  first = learner.init(jax.random.key(seed), pool, num_classes=NUM_CLASSES, localizer=localizer)
   annotate = annotate or learner.simulated_oracle(jax.random.key(100 + seed))
   return learner.start(first, pool, num_initial=num_initial, annotate=annotate)[0]

@@ -14,7 +14,7 @@ from absl import logging
 
 from tal_jax import checkpoints as lib, learner
 from tal_jax.models.stage_wise.two_stage import Settings, TwoStage
-from tal_jax.selection import SELECTION
+from tal_jax.selection import uncertainty
 from tests import pools
 
 TWO_STAGE = TwoStage(Settings(num_kept=6, num_picks=3))
@@ -24,8 +24,7 @@ ROOT = str(pathlib.Path(__file__).resolve().parents[1])
 @pytest.fixture(scope="module")
 def first():
   pool = pools.videos()
-  return learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER,
-                      knowledge=pools.knowledge(pool))
+  return learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER)
 
 
 def at(first, step):
@@ -82,7 +81,7 @@ def test_round_trip(first, tmp_path, warnings):
   save(tmp_path / "c", first, range(5))
   got = restore(tmp_path / "c", first)
   assert content(got) == content(at(first, 4)) and not warnings
-  assert got.localizer == first.localizer and got.knowledge is first.knowledge
+  assert got.localizer == first.localizer
   # The key is one: it can be split, and gives the same stream.
   np.testing.assert_array_equal(jax.random.key_data(jax.random.split(got.key)),
                                 jax.random.key_data(jax.random.split(jax.random.key(104))))
@@ -91,15 +90,14 @@ def test_round_trip(first, tmp_path, warnings):
 
 def test_a_restored_learner_goes_on_alike(tmp_path):
   pool = pools.videos()
-  state = pools.started(pool, pool)
+  state = pools.started(pool)
   checkpoints = lib.Checkpoints(tmp_path / "c")
   checkpoints.save(state)
   restored = checkpoints.restore(learner.init(
-      jax.random.key(5), pool, num_classes=3, localizer=pools.LOCALIZER,
-      knowledge=state.knowledge))
+      jax.random.key(5), pool, num_classes=3, localizer=pools.LOCALIZER))
   checkpoints.close()
-  go = {"select": SELECTION["mcle"], "annotate": learner.simulated_oracle(jax.random.key(1)),
-        "batch_size": 3}
+  go = {"select": pools.prepared(pool, pool)["mcle"], "batch_size": 3,
+        "annotate": learner.simulated_oracle(jax.random.key(1))}
   assert content(learner.step(restored, pool, **go)[0]) == content(
       learner.step(state, pool, **go)[0])
 
@@ -191,7 +189,7 @@ def test_without_the_padding_of_the_devices(tmp_path):
   assert short.annotations.shape[0] == 13 and (short.annotations == 7.0).all()
   assert short.memory.decisions.shape[0] == 13 and (short.memory.decisions == -2.0).all()
   save_one(tmp_path / "d", short)
-  again = restore(tmp_path / "d", of_length(16)).replace(knowledge=state.knowledge)
+  again = restore(tmp_path / "d", of_length(16))
   assert content(again) == content(state)
 
 
@@ -215,7 +213,7 @@ def test_a_memory_in_parts(tmp_path):
   again = restore(tmp_path / "c", two_stage(16)[1])
   assert content(again) == content(state)
   assert jax.tree.structure(again.memory) == jax.tree.structure(state.memory)
-  go = {"select": SELECTION["uncertainty"], "batch_size": 3,
+  go = {"select": uncertainty.select, "batch_size": 3,
         "annotate": learner.simulated_oracle(jax.random.key(1))}
   assert content(learner.step(again, pool, **go)[0]) == content(learner.step(state, pool, **go)[0])
   short = restore(tmp_path / "c", two_stage(13)[1])
@@ -237,8 +235,7 @@ def test_in_another_process(first, tmp_path):
   save(tmp_path / "c", first, [7])
   code = ("import sys, jax; from tests import pools, test_checkpoints as t; "
           "from tal_jax import learner; pool = pools.videos(); "
-          "like = learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER, "
-          "knowledge=pools.knowledge(pool)); "
+          "like = learner.init(jax.random.key(0), pool, num_classes=3, localizer=pools.LOCALIZER); "
           "assert t.content(t.restore(sys.argv[1], like)) == t.content(t.at(like, 7))")
   subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], cwd=ROOT, check=True)
 

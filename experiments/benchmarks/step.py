@@ -21,7 +21,7 @@ from tal_jax import learner
 from tal_jax.models import stage_wise
 from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import VideoPool, append, take
-from tal_jax.selection import SELECTION
+from tal_jax.selection import uncertainty
 from tal_jax.selection.uncertainty import NUM_BINS
 
 _NUM_CLASSES = 200  # more than the simulation draws
@@ -43,7 +43,7 @@ def measure(case: dict[str, Any]) -> list[dict[str, Any]]:
   seconds, converged, gaps = [], [], []
   for _ in range(1 + case["repeats"]):
     begin = time.perf_counter()
-    state, info = learner.step(state, pool, select=SELECTION["uncertainty"], annotate=annotate,
+    state, info = learner.step(state, pool, select=uncertainty.select, annotate=annotate,
                                batch_size=case["batch_size"])
     jax.block_until_ready(state)
     seconds.append(time.perf_counter() - begin)

@@ -1,4 +1,4 @@
-"""What all strategies of one seed share: data, first labels, oracle, knowledge, full training.
+"""What all strategies of one seed share: data, first labels, oracle, full training.
 
 Paired design: in a seed every strategy has the same split, the same first labels, the same oracle
 noise for a video, and the same reference of full training (the paper, Sec. 4.1).
@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from typing import Any
+import zlib
+from collections.abc import Mapping
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 from ml_collections import ConfigDict
 
 from tal_jax import devices, learner
@@ -25,7 +26,6 @@ from tal_jax.errors import DataError
 from tal_jax.metrics.attention_ap import attention_ap
 from tal_jax.metrics.average_precision import GroundTruth, MeanAP
 from tal_jax.metrics.detections import mean_ap
-from tal_jax.models import stage_wise, svm
 from tal_jax.models.localizer import Detections, Localizer, Params
 from tal_jax.pool import PROPOSALS, ROWS, VideoPool, pad
 from tal_jax.runs import (
@@ -38,11 +38,14 @@ from tal_jax.runs import (
   value_ranges,
 )
 from tal_jax.runs.reporter import Reporter
-from tal_jax.selection import NEEDS, SELECTION, lal, lal_regression, lal_training, prior
+from tal_jax.selection import SELECTION, prior
+from tal_jax.selection.strategy import SelectFn, Shared
 from tal_jax.sizes import bucket
 
 # Independent random streams of one seed.
-_LEARNER, _ORACLE, _PRIOR, _LAL = range(4)
+_NUM_STREAMS = 4
+_LEARNER, _ORACLE = 0, 1
+_STREAMS = {"mcle": 2, "lal": 3}  # of strategies; those that are not here take one by their name
 
 
 def checked(config: ConfigDict) -> ConfigDict:
@@ -85,7 +88,7 @@ def checked(config: ConfigDict) -> ConfigDict:
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-  """One seed's data and knowledge."""
+  """One seed's data, and the selection functions that learn from it."""
 
   config: ConfigDict
   seed: int
@@ -93,7 +96,7 @@ class Context:
   truth: GroundTruth
   localizer: Localizer
   annotate: learner.Annotate
-  knowledge: learner.Knowledge
+  selection: Mapping[str, SelectFn]  # of the config's strategies, by name
   first: learner.LearnerState  # before any label; the same for every strategy
 
   def evaluate(self, model: Params) -> tuple[MeanAP, float, Detections]:
@@ -133,33 +136,42 @@ _attention_ap = jax.jit(attention_ap)
 
 
 def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter) -> Context:
-  """Loads one seed's data and bootstraps what its selection functions need to know."""
+  """Loads one seed's data and prepares its strategies."""
   if seed == 0 and (line := unused_settings.line(config)):
     report.say(line)
   data = load_data(config, seed, report, folder=workdir)
   localizer = localizers.make(config)
-  settings = localizers.stage_wise_settings(config)
-  keys = jax.random.split(jax.random.key(config.data.seed + seed), 4)
-  needs = {NEEDS[name] for name in config.strategies if name in NEEDS}
   learner_checks.check_knowledge_source(config, data, [
-      name for name in config.strategies if NEEDS.get(name) == "prior"
-      or (NEEDS.get(name) == "lal" and not config.lal.artifact)])
-  zero_shot = _prior(config, data, settings, keys[_PRIOR]) if "prior" in needs else None
-  knowledge = learner.Knowledge(
-      prior=zero_shot,
-      prior_decisions=None if zero_shot is None else stage_wise.decision(zero_shot, data.selection),
-      lal=lal_selector(config, data, settings, keys[_LAL],
-                       workdir / "lal" / f"seed_{seed}.npz", report) if "lal" in needs else None,
-      testing=data.testing if "testing" in needs else None)
+      name for name in config.strategies
+      if SELECTION[name].learns_from_knowledge_source(config.to_dict())])
+
+  def path(file: str) -> pathlib.Path:
+    return workdir / pathlib.Path(file).stem / f"seed_{seed}{pathlib.Path(file).suffix}"
+
+  shared = Shared(
+      data=data, options=config.to_dict(), attention=localizers.stage_wise_settings(config),
+      key=functools.partial(strategy_key, config, seed), path=path, report=report)
   return Context(
       config=config, seed=seed, data=data,
       truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
-      localizer=localizer, knowledge=knowledge,
-      annotate=learner.simulated_oracle(keys[_ORACLE], noise=config.oracle.noise,
+      localizer=localizer,
+      selection={name: SELECTION[name](shared) for name in config.strategies},
+      annotate=learner.simulated_oracle(_key(config, seed, _ORACLE), noise=config.oracle.noise,
                                         noise_sigma=config.oracle.noise_sigma),
-      first=learner.init(keys[_LEARNER], data.selection, num_classes=len(data.classes),
-                         num_videos=len(data.ids.selection), localizer=localizer,
-                         knowledge=knowledge))
+      first=learner.init(_key(config, seed, _LEARNER), data.selection,
+                         num_classes=len(data.classes), num_videos=len(data.ids.selection),
+                         localizer=localizer))
+
+
+def strategy_key(config: ConfigDict, seed: int, name: str) -> chex.PRNGKey:
+  """The random stream of a strategy's preparation: it does not depend on the other strategies."""
+  if name in _STREAMS:
+    return _key(config, seed, _STREAMS[name])
+  return jax.random.fold_in(jax.random.key(config.data.seed + seed), zlib.crc32(name.encode()))
+
+
+def _key(config: ConfigDict, seed: int, stream: int) -> chex.PRNGKey:
+  return jax.random.split(jax.random.key(config.data.seed + seed), _NUM_STREAMS)[stream]
 
 
 def load_data(config: ConfigDict, seed: int, report: Reporter, *,
@@ -229,71 +241,3 @@ def _to_device(pool: VideoPool) -> VideoPool:
       lambda leaf: leaf if isinstance(leaf, np.memmap) else jnp.asarray(leaf),
       pool._replace(rows=None))
   return placed._replace(rows=pool.rows)
-
-
-def _prior(config, data: Dataset, settings, key) -> svm.SvmParams:
-  if config.mcle.prior == "knowledge_source":
-    return prior.from_knowledge_source(data.knowledge_source, settings)
-  return prior.from_search(
-      key, data.search, data.knowledge_source, settings, num_classes=len(data.classes),
-      results_per_class=config.mcle.results_per_class, precision=config.mcle.precision)
-
-
-def lal_selector(config: ConfigDict, data: Dataset, settings: stage_wise.Settings, key: Any,
-                 path: pathlib.Path, report: Reporter) -> lal.Selector:
-  """LAL's selector: the config's artifact, or that of `path`, trained where there is none."""
-  path = pathlib.Path(config.lal.artifact or path)
-
-  def read():
-    if config.lal.artifact or path.exists():
-      return lal_regression.load(path, dim=data.selection.dim, encoder=config.encoder)
-    return None
-
-  found = devices.from_writer(read)
-  if found:
-    selector, quality = found
-    report.say(f"lal: read {path}. {quality}")
-  else:
-    selector, _ = train_lal(config, data, settings, key, path, report)
-  return jax.tree.map(jnp.asarray, selector)
-
-
-def train_lal(config: ConfigDict, data: Dataset, settings: stage_wise.Settings, key: Any,
-              path: pathlib.Path, report: Reporter):
-  """Generates LAL's training set on Knowledge-Source, fits the regressor and saves it.
-
-  The episodes stand in a file beside the artifact as they come, from which a killed run goes on.
-  """
-  options = config.lal
-  file = episodes_file(path)
-  try:
-    lal_regression.check_number(len(options.labeled_sizes) * options.episodes_per_size)
-    episodes = lal_training.generate(
-        key, data.knowledge_source, settings, labeled_sizes=tuple(options.labeled_sizes),
-        episodes_per_size=options.episodes_per_size,
-        extras_per_episode=options.extras_per_episode, num_bins=options.num_bins,
-        held_out_ratio=options.held_out_ratio, file=file,
-        progress=functools.partial(report.working, "training LAL: episode"))
-    # On one host: libraries on the hosts of a cluster may differ in the last bits.
-    selector, quality = devices.from_writer(lambda: lal_regression.fit(
-        episodes, cs=tuple(options.cs), gamma_factors=tuple(options.gamma_factors),
-        epsilon=options.epsilon))
-  except ValueError as error:
-    raise DataError(str(error)) from error
-  if not episodes.converged.all():
-    logging.warning("lal: %d of %d episodes have a retrained SVM that did not meet svm.tol",
-                    (~episodes.converged).sum(), len(episodes.converged))
-  if devices.is_writer():
-    lal_regression.save(path, selector, quality, encoder=config.encoder)
-  report.say(f"lal: {quality}")
-  return selector, quality
-
-
-def episodes_file(path: pathlib.Path) -> pathlib.Path:
-  """Where the episodes of the artifact `path` stand."""
-  return path.with_suffix(".episodes.jsonl")
-
-
-def lal_key(config: ConfigDict, seed: int) -> Any:
-  """The random stream from which `build` trains LAL for this seed."""
-  return jax.random.split(jax.random.key(config.data.seed + seed), 4)[_LAL]

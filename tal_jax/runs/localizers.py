@@ -15,7 +15,7 @@ from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.models.stage_wise.two_stage import TwoStage
 from tal_jax.models.svm.problem import LOSSES
 from tal_jax.runs import value_ranges
-from tal_jax.selection import READS_ATTENTION
+from tal_jax.selection import SELECTION
 
 MODELS = ("paper", "stage_wise", "frames", "point", "auto")
 ATTENDING = ("paper", "stage_wise")  # the models with an attention
@@ -43,7 +43,7 @@ def check_strategies(config: ConfigDict, strategies: tuple[str, ...], *,
     strategies: names of selection functions.
     instead: what can be done other than to take another model.
   """
-  barred = [name for name in strategies if name in READS_ATTENTION]
+  barred = [name for name in strategies if SELECTION[name].reads_attention]
   if barred and config.model in MODELS and config.model not in ATTENDING:
     verb = "reads" if len(barred) == 1 else "read"
     raise DataError(

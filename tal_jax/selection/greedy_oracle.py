@@ -17,16 +17,26 @@ from tal_jax import learner
 from tal_jax.learner import LearnerState
 from tal_jax.pool import VideoPool
 from tal_jax.selection import gain, ranking
+from tal_jax.selection.strategy import SelectFn, Shared, Strategy
 
 
-def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
-           batch_size: int) -> chex.Array:
-  """The videos whose single addition raises the attention AP on Testing the most."""
-  if state.knowledge.testing is None:
-    raise ValueError("greedy_oracle needs state.knowledge.testing")
-  free = np.flatnonzero(~np.asarray(state.labeled))
-  scores = np.full(state.labeled.shape[0], -np.inf, np.float32)
-  scores[free] = gain.all_gains(learner.annotated_pool(state, pool), pool, free,
-                                state.knowledge.testing, learner.attention_settings(state),
-                                learner.attention(state).svm)
-  return ranking.best(key, scores, state.labeled, batch_size=batch_size)
+def using(testing: VideoPool) -> SelectFn:
+  """The bound for a test set, whose truths it looks at."""
+
+  def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
+             batch_size: int) -> chex.Array:
+    """The videos whose single addition raises the attention AP on Testing the most."""
+    free = np.flatnonzero(~np.asarray(state.labeled))
+    scores = np.full(state.labeled.shape[0], -np.inf, np.float32)
+    scores[free] = gain.all_gains(learner.annotated_pool(state, pool), pool, free, testing,
+                                  learner.attention_settings(state), learner.attention(state).svm)
+    return ranking.best(key, scores, state.labeled, batch_size=batch_size)
+
+  return select
+
+
+def _prepare(shared: Shared) -> SelectFn:
+  return using(shared.data.testing)
+
+
+STRATEGY = Strategy(_prepare, reads_attention=True)

@@ -1,99 +1,32 @@
-"""Learning Active Learning (LAL): a regressor that predicts the gain of labelling a video.
+"""Learning Active Learning (LAL): the videos whose label is predicted to gain the most.
 
-Notation: w: [d + 1] the attention SVM (weights and bias), the model's state; x: [v, bins] histogram
-of a video's confidences, the sample; g(w, x): predicted gain in attention AP.
+`lal_selector` has the regressor, `lal_training` the Monte-Carlo procedure that makes its training
+set on Knowledge-Source, `lal_regression` its fit, `lal_artifact` the file.
 
-    g(w, x) = sum_j a_j exp(-g_w |z(w) - z_j|^2) exp(-g_x |u(x) - u_j|^2) + a_0
-
-z is a standardised PCA of w, u a standardised x. The kernel is a product since a linear one, or a
-sum, is blind to the state: at one step w is the same for every candidate, and its term would never
-change their order.
-
-Source: the paper, Sec. 3.2; Konyushkova et al. (NIPS 2017). The paper uses Support Vector
-Regression and gives neither kernel nor settings.
+Source: the paper, Sec. 3.2; Konyushkova et al. (NIPS 2017).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
 from tal_jax import devices, learner
 from tal_jax.learner import LearnerState
-from tal_jax.models import platt, stage_wise, svm
+from tal_jax.models import stage_wise
 from tal_jax.pool import VideoPool
-from tal_jax.selection import ranking
+from tal_jax.selection import lal_artifact, ranking
+from tal_jax.selection.lal_selector import Selector, describe_state, predict
+from tal_jax.selection.strategy import SelectFn, Shared, Strategy
 from tal_jax.selection.uncertainty import histogram
 
 _TIE = 1e-6  # predictions that differ by less, in standard deviations of the target, are ties
 
 
-class Selector(NamedTuple):
-  """The fitted regressor g; s support vectors, q principal components."""
-
-  state_mean: chex.Array  # [d + 1]
-  state_components: chex.Array  # [q, d + 1], scaled: z = components (w - mean)
-  sample_mean: chex.Array  # [bins]
-  sample_scale: chex.Array  # [bins]
-  support_states: chex.Array  # [s, q]
-  support_samples: chex.Array  # [s, bins]
-  coefficients: chex.Array  # [s]
-  intercept: chex.Array  # []
-  gamma_state: chex.Array  # []
-  gamma_sample: chex.Array  # []
-  target_mean: chex.Array  # [] AP
-  target_scale: chex.Array  # [] AP
-
-
-def describe_state(params: svm.SvmParams) -> chex.Array:
-  """The state of the model: [d + 1]."""
-  return jnp.append(params.w, params.b)
-
-
-def describe_samples(params: svm.SvmParams, calibration: platt.PlattParams, pool: VideoPool, *,
-                     num_bins: int) -> chex.Array:
-  """Histograms of the confidences of every video's proposals: [v, bins]."""
-  confidence = platt.probability(calibration, svm.decision(params, pool.features))
-  return histogram(confidence, pool.proposal_mask, num_bins=num_bins)
-
-
-def product_kernel(z: np.ndarray, u: np.ndarray, support_z: np.ndarray, support_u: np.ndarray,
-                   gamma_state: float, gamma_sample: float) -> np.ndarray:
-  """exp(-g_w |z - z_j|^2) exp(-g_x |u - u_j|^2): [n, q], [n, bins] -> [n, s].
-
-  On the host, for the fit, whose sizes change with every fold; `predict` is the same on the device.
-  """
-
-  def squared_distance(a, b):
-    squares = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2.0 * a @ b.T
-    return np.maximum(squares, 0.0)
-
-  return np.exp(-gamma_state * squared_distance(z, support_z)
-                - gamma_sample * squared_distance(u, support_u))
-
-
-@jax.jit
-def predict(selector: Selector, state: chex.Array, samples: chex.Array) -> chex.Array:
-  """Predicted gain of every sample at one state: [d + 1], [v, bins] -> [v], in AP."""
-  # The state's factor is one number per support vector: one matrix-vector product for the pool.
-  z = selector.state_components @ (state - selector.state_mean)
-  near = jnp.exp(-selector.gamma_state * ((selector.support_states - z)**2).sum(-1))
-  u = (samples - selector.sample_mean) / selector.sample_scale
-  u2, s2 = (u**2).sum(-1), (selector.support_samples**2).sum(-1)
-  cross = jnp.matmul(u, selector.support_samples.T, precision=jax.lax.Precision.HIGHEST)
-  kernel = jnp.exp(-selector.gamma_sample * jnp.maximum(u2[:, None] + s2 - 2.0 * cross, 0.0))
-  standard = kernel @ (near * selector.coefficients) + selector.intercept
-  return standard * selector.target_scale + selector.target_mean
-
-
-def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
+def scores(selector: Selector, state: LearnerState, pool: VideoPool) -> chex.Array:
   """The predicted gain of every video of the pool: [v]."""
-  selector = state.knowledge.lal
   attention = learner.attention(state)
   confidence = stage_wise.calibrated(attention.platt, learner.decisions(state, pool))
   samples = _histogram(confidence, pool.proposal_mask, num_bins=selector.sample_mean.shape[0])
@@ -103,21 +36,31 @@ def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
 _histogram = jax.jit(histogram, static_argnames="num_bins")
 
 
-def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
-           batch_size: int) -> chex.Array:
-  """The videos of highest predicted gain, each on its own (Sec. 4.2); needs `knowledge.lal`.
+def using(selector: Selector) -> SelectFn:
+  """LAL with a trained regressor."""
 
-  Far from every state it was trained on, an RBF regressor predicts the same for all: the batch is
-  random then, and the log says so.
-  """
-  selector = state.knowledge.lal
-  if selector is None:
-    raise ValueError("lal needs state.knowledge.lal (experiments.train_lal makes one)")
-  labeled = np.asarray(state.labeled)
-  values = devices.to_host(scores(state, pool))[:len(labeled)]
-  free = values[~labeled]
-  if len(free) > 1 and np.ptp(free) < _TIE * float(selector.target_scale):
-    logging.warning(
-        "lal: all %d candidates tie at step %d: the model is far from every state of "
-        "Knowledge-Source. This batch is random.", len(free), int(state.step))
-  return ranking.best(key, values, state.labeled, batch_size=batch_size)
+  def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
+             batch_size: int) -> chex.Array:
+    """The videos of highest predicted gain, each on its own (Sec. 4.2).
+
+    Far from every state it was trained on, an RBF regressor predicts the same for all: the batch is
+    random then, and the log says so.
+    """
+    labeled = np.asarray(state.labeled)
+    values = devices.to_host(scores(selector, state, pool))[:len(labeled)]
+    free = values[~labeled]
+    if len(free) > 1 and np.ptp(free) < _TIE * float(selector.target_scale):
+      logging.warning(
+          "lal: all %d candidates tie at step %d: the model is far from every state of "
+          "Knowledge-Source. This batch is random.", len(free), int(state.step))
+    return ranking.best(key, values, state.labeled, batch_size=batch_size)
+
+  return select
+
+
+def _prepare(shared: Shared) -> SelectFn:
+  return using(lal_artifact.selector(shared))
+
+
+STRATEGY = Strategy(_prepare, reads_attention=True,
+                    learns_from_knowledge_source=lambda options: not options["lal"]["artifact"])

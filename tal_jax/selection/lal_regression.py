@@ -1,9 +1,9 @@
 """Fits LAL's regressor g with scikit-learn's SVR, and measures it on held-out episodes.
 
-Notation as in `lal`. Kernel widths start from the median heuristic, gamma = 1 / median squared
-distance; one factor for both, and C, are chosen by cross-validation over episodes (an episode is
-never on both sides), for the mean rank correlation within an episode: ranking the candidates of
-one state is what g is for. The paper gives no settings of its SVR.
+Notation as in `lal_selector`. Kernel widths start from the median heuristic, gamma = 1 / median
+squared distance; one factor for both, and C, are chosen by cross-validation over episodes (an
+episode is never on both sides), for the mean rank correlation within an episode: ranking the
+candidates of one state is what g is for. The paper gives no settings of its SVR.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 
 from tal_jax.errors import DataError
-from tal_jax.selection.lal import Selector, product_kernel
+from tal_jax.selection.lal_selector import Selector, product_kernel
 from tal_jax.selection.lal_training import Episodes
 
 _FORMAT = 1  # of the artifact
@@ -91,7 +91,7 @@ def _fit(episodes: Episodes, chosen: np.ndarray, *, c: float, gamma_factor: floa
 
 
 def _predict(selector: Selector, episodes: Episodes, chosen: np.ndarray) -> np.ndarray:
-  """[len(chosen), m] predicted gains: `lal.predict` without compiling for each fold's size."""
+  """[len(chosen), m] predicted gains: `predict` without compiling for each fold's size."""
   z = (np.asarray(episodes.states)[chosen] - selector.state_mean) @ selector.state_components.T
   u = (np.asarray(episodes.samples)[chosen] - selector.sample_mean) / selector.sample_scale
   e, m, bins = u.shape

@@ -31,7 +31,7 @@ import numpy as np
 from tal_jax import devices
 from tal_jax.models import platt, stage_wise, svm
 from tal_jax.pool import VideoPool, take
-from tal_jax.selection import episode_file, gain, held_out as held_out_lib, lal
+from tal_jax.selection import episode_file, gain, held_out as held_out_lib, lal_selector
 from tal_jax.selection.held_out import HeldOut
 
 
@@ -76,7 +76,7 @@ def episode(key: chex.PRNGKey, pool: VideoPool, train: np.ndarray, held_out: Hel
   start = svm.SvmParams(jnp.zeros(pool.dim), jnp.zeros(()))
   step = gain.one_step_gains(labeled, extra, held_out, settings, start)
   return Episodes(
-      num_labeled=num_labeled, states=lal.describe_state(step.base),
+      num_labeled=num_labeled, states=lal_selector.describe_state(step.base),
       samples=_histograms(step.base, labeled, extra, settings, num_bins), gains=step.gains,
       base_ap=step.base_ap, converged=step.info.converged.all())
 
@@ -90,7 +90,7 @@ def _histograms(params, labeled, extra, settings, num_bins):
   y, _ = stage_wise.attention_labels(labeled, settings)
   calibration = platt.fit(svm.decision(params, labeled.features).ravel(), y.ravel(),
                           labeled.proposal_mask.ravel())
-  return lal.describe_samples(params, calibration, extra, num_bins=num_bins)
+  return lal_selector.describe_samples(params, calibration, extra, num_bins=num_bins)
 
 
 def cut(key: chex.PRNGKey, num_videos: int,

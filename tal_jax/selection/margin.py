@@ -15,6 +15,7 @@ from tal_jax import learner
 from tal_jax.learner import LearnerState
 from tal_jax.pool import VideoPool
 from tal_jax.selection import ranking
+from tal_jax.selection.strategy import unprepared
 
 
 def scores(state: LearnerState, pool: VideoPool) -> chex.Array:
@@ -33,3 +34,6 @@ def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
            batch_size: int) -> chex.Array:
   """The videos of smallest mean margin."""
   return ranking.best(key, scores(state, pool), state.labeled, batch_size=batch_size)
+
+
+STRATEGY = unprepared(select)

@@ -33,6 +33,8 @@ from tal_jax import learner
 from tal_jax.learner import LearnerState
 from tal_jax.models import stage_wise
 from tal_jax.pool import VideoPool, proposal_overlaps, without_features
+from tal_jax.selection import prior
+from tal_jax.selection.strategy import SelectFn, Shared, Strategy
 
 
 class VideoValues(NamedTuple):
@@ -41,14 +43,16 @@ class VideoValues(NamedTuple):
   positive: chex.Array  # [v] bool, label by the oracle; meaningless where unlabelled
 
 
-def video_values(state: LearnerState, pool: VideoPool) -> VideoValues:
-  """f, f0 and the labels of every video, from the segments that the attention picks."""
-  prior = state.knowledge.prior_decisions
-  if prior is None:
-    prior = stage_wise.decision(state.knowledge.prior, pool)
+def video_values(state: LearnerState, pool: VideoPool,
+                 prior_decisions: chex.Array) -> VideoValues:
+  """f, f0 and the labels of every video, from the segments that the attention picks.
+
+  Args:
+    prior_decisions: [v, p] the prior's value of every proposal of the pool.
+  """
   annotated = pool._replace(truths=state.annotations, truth_mask=state.annotation_mask)
-  return _video_values(learner.decisions(state, pool), prior, without_features(annotated),
-                       learner.attention_settings(state))
+  return _video_values(learner.decisions(state, pool), prior_decisions,
+                       without_features(annotated), learner.attention_settings(state))
 
 
 @functools.partial(jax.jit, static_argnames="settings")
@@ -92,11 +96,23 @@ def fill_batch(key: chex.PRNGKey, values: VideoValues, labeled: chex.Array, *,
 _fill_batch = jax.jit(fill_batch, static_argnames="batch_size")
 
 
-def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
-           batch_size: int) -> chex.Array:
-  """A batch by maximum conflict and label equality; needs `state.knowledge.prior`."""
-  if state.knowledge.prior is None:
-    raise ValueError("mcle needs state.knowledge.prior (selection.prior)")
-  real = state.labeled.shape[0]  # padded videos come after
-  values = jax.tree.map(lambda leaf: leaf[:real], video_values(state, pool))
-  return _fill_batch(key, values, state.labeled, batch_size=batch_size)
+def using(prior_decisions: chex.Array) -> SelectFn:
+  """MCLE around a prior, by that prior's value of every proposal of the pool: [v, p]."""
+
+  def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
+             batch_size: int) -> chex.Array:
+    """A batch by maximum conflict and label equality."""
+    real = state.labeled.shape[0]  # padded videos come after
+    values = jax.tree.map(lambda leaf: leaf[:real], video_values(state, pool, prior_decisions))
+    return _fill_batch(key, values, state.labeled, batch_size=batch_size)
+
+  return select
+
+
+def _prepare(shared: Shared) -> SelectFn:
+  w0 = prior.fit(shared.key("mcle"), shared.data, shared.attention, **shared.options["mcle"])
+  return using(stage_wise.decision(w0, shared.data.selection))
+
+
+STRATEGY = Strategy(_prepare, reads_attention=True,
+                    learns_from_knowledge_source=lambda options: True)

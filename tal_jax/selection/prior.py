@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tal_jax.data.dataset import Dataset
 from tal_jax.data.records import SearchResults
 from tal_jax.errors import DataError
 from tal_jax.models import stage_wise, svm
@@ -24,6 +25,20 @@ from tal_jax.pool import VideoPool, without_features
 
 PRIORS = ("search", "knowledge_source")
 _BACKGROUND_TIOU = 0.1  # proposals below it, with every truth, are background
+
+
+def fit(key: chex.PRNGKey, data: Dataset, settings: stage_wise.Settings, *, prior: str,
+        precision: float, results_per_class: int) -> svm.SvmParams:
+  """The prior by the options of `config.mcle`: `prior` is one of `PRIORS`.
+
+  Raises:
+    DataError: no videos to search in, or no result.
+  """
+  if prior == "knowledge_source":
+    return from_knowledge_source(data.knowledge_source, settings)
+  return from_search(key, data.search, data.knowledge_source, settings,
+                     num_classes=len(data.classes), results_per_class=results_per_class,
+                     precision=precision)
 
 
 def from_knowledge_source(knowledge_source: VideoPool,

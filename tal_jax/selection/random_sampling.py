@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from tal_jax.learner import LearnerState
 from tal_jax.pool import VideoPool
 from tal_jax.selection import ranking
+from tal_jax.selection.strategy import unprepared
 
 
 def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
@@ -15,3 +16,6 @@ def select(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
   """A batch drawn uniformly without replacement."""
   del pool
   return ranking.best(key, jnp.zeros(state.labeled.shape), state.labeled, batch_size=batch_size)
+
+
+STRATEGY = unprepared(select)

@@ -20,6 +20,7 @@ from tal_jax import learner
 from tal_jax.learner import LearnerState
 from tal_jax.pool import VideoPool
 from tal_jax.selection import ranking
+from tal_jax.selection.strategy import unprepared
 
 NUM_BINS = 10
 
@@ -80,3 +81,6 @@ def select_binary(key: chex.PRNGKey, state: LearnerState, pool: VideoPool, *,
                   batch_size: int) -> chex.Array:
   """The videos of highest mean binary entropy."""
   return ranking.best(key, binary_scores(state, pool), state.labeled, batch_size=batch_size)
+
+
+STRATEGY, BINARY = unprepared(select), unprepared(select_binary)

@@ -239,4 +239,5 @@ def test_strategies_that_learn_from_knowledge_source(tmp_path, strategies, names
   config.strategies = ("random", "uncertainty")
   with Reporter("test") as report:
     shared = context.build(context.checked(config), 0, tmp_path, report)
-  assert shared.data.ids.knowledge_source == () and shared.knowledge.prior is None
+  assert shared.data.ids.knowledge_source == ()
+  assert set(shared.selection) == {"random", "uncertainty"}

@@ -13,7 +13,6 @@ from experiments import simulate, train_lal
 from tal_jax.errors import DataError
 from tal_jax.runs import context
 from tal_jax.runs.reporter import Reporter
-from tal_jax.selection import lal
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 TINY = {"strategies": ("lal",), "seeds": 1, "batch_size": 8, "initial_ratio": 0.25,
@@ -120,7 +119,7 @@ def test_an_artifact_needs_no_knowledge_source(artifact, tmp_path):
   made.lal.artifact = str(artifact)
   with Reporter("test") as report:
     shared = context.build(context.checked(made), 0, tmp_path / "run", report)
-  assert isinstance(shared.knowledge.lal, lal.Selector) and not shared.data.ids.knowledge_source
+  assert set(shared.selection) == {"lal"} and not shared.data.ids.knowledge_source
 
 
 def test_the_command(tmp_path):

@@ -11,7 +11,7 @@ from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.models.stage_wise.two_stage import TwoStage
 from tal_jax.pool import PROPOSALS, ROWS
 from tal_jax.runs import context, localizers
-from tal_jax.selection import READS_ATTENTION, SELECTION
+from tal_jax.selection import SELECTION
 
 KINDS = {"paper": StageWise, "stage_wise": TwoStage, "frames": Frames, "point": Point, "auto": Auto}
 READS = {"paper": (PROPOSALS,), "stage_wise": (PROPOSALS,), "frames": (ROWS,), "point": (ROWS,),
@@ -135,12 +135,13 @@ def test_the_settings_of_propose():
 
 @pytest.mark.parametrize("model", localizers.MODELS)
 def test_strategies(model):
-  others = tuple(name for name in SELECTION if name not in READS_ATTENTION)
+  reading = tuple(name for name in SELECTION if SELECTION[name].reads_attention)
+  others = tuple(name for name in SELECTION if name not in reading)
   localizers.check_strategies(config(model), others)
   if model in ("paper", "stage_wise"):
     localizers.check_strategies(config(model), tuple(SELECTION))
     return
-  for name in READS_ATTENTION:
+  for name in reading:
     with pytest.raises(DataError) as fault:
       context.checked(config(model, strategies=("random", name)))
     text = str(fault.value)

@@ -16,6 +16,12 @@ def pool():
 
 
 @pytest.fixture(scope="session")
-def state(pool, testing):
-  """A learner with 4 of 16 labels, a trained model, and all knowledge."""
-  return pools.started(pool, testing)
+def state(pool):
+  """A learner with 4 of 16 labels and a trained model."""
+  return pools.started(pool)
+
+
+@pytest.fixture(scope="session")
+def selects(pool, testing):
+  """Every selection function for that pool, by its name."""
+  return pools.prepared(pool, testing)

@@ -83,9 +83,8 @@ def test_chunks_the_start_and_padding_change_nothing(pool, testing, labeled, slo
 
 
 def test_greedy_oracle_takes_the_largest_true_gain(pool, testing, slow_gains):
-  first = learner.init(jax.random.key(0), pool, num_classes=3, localizer=StageWise(SETTINGS),
-                       knowledge=pools.knowledge(testing))
+  first = learner.init(jax.random.key(0), pool, num_classes=3, localizer=StageWise(SETTINGS))
   state, _ = learner.label(first, pool, jnp.arange(4),
                            learner.simulated_oracle(jax.random.key(0)))
-  picks = np.asarray(greedy_oracle.select(jax.random.key(0), state, pool, batch_size=3))
+  picks = np.asarray(greedy_oracle.using(testing)(jax.random.key(0), state, pool, batch_size=3))
   np.testing.assert_allclose(slow_gains[1][picks - 4], np.sort(slow_gains[1])[::-1][:3], atol=2e-3)

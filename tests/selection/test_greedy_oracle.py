@@ -8,26 +8,26 @@ from tal_jax.selection import greedy_oracle
 from tests import pools
 
 
-def test_reads_the_truths_of_the_pool(state, pool):
+def test_reads_the_truths_of_the_pool(selects, state, pool):
   """With no truth in the pool, every candidate is all background: other gains, other picks."""
-  key = jax.random.key(0)
-  picks = greedy_oracle.select(key, state, pool, batch_size=12)
-  blind = greedy_oracle.select(key, state, pools.without_truths(pool), batch_size=12)
+  key, select = jax.random.key(0), selects["greedy_oracle"]
+  picks = select(key, state, pool, batch_size=12)
+  blind = select(key, state, pools.without_truths(pool), batch_size=12)
   assert np.asarray(picks).tolist() != np.asarray(blind).tolist()
 
 
-def test_learns_from_the_oracles_answers_not_the_pools_truths(state, pool):
+def test_learns_from_the_oracles_answers_not_the_pools_truths(selects, state, pool):
   """Truths of videos that are labelled already are not looked at again."""
   hide = np.asarray(state.labeled)
   changed = pool._replace(truths=jnp.where(hide[:, None, None], 0.0, pool.truths))
-  picks = [np.asarray(greedy_oracle.select(jax.random.key(0), state, p, batch_size=12))
+  picks = [np.asarray(selects["greedy_oracle"](jax.random.key(0), state, p, batch_size=12))
            for p in (pool, changed)]
   np.testing.assert_array_equal(*picks)
 
 
 def test_without_truths_in_testing_all_tie(state, pool, testing):
   """AP is 0 whatever is added: the batch is random, not the first videos."""
-  blank = state.replace(knowledge=state.knowledge._replace(testing=pools.without_truths(testing)))
-  picks = {tuple(np.asarray(greedy_oracle.select(jax.random.key(seed), blank, pool,
-                                                 batch_size=3)).tolist()) for seed in range(4)}
+  blank = greedy_oracle.using(pools.without_truths(testing))
+  picks = {tuple(np.asarray(blank(jax.random.key(seed), state, pool, batch_size=3)).tolist())
+           for seed in range(4)}
   assert len(picks) > 1

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from tal_jax.selection import lal as lib
+from tal_jax.selection import lal, lal_selector as lib
 from tests import pools
 
 
@@ -62,9 +62,10 @@ def test_scores_describe_state_and_videos(state, pool):
   for i, mask in enumerate(np.asarray(pool.proposal_mask)):
     np.testing.assert_allclose(samples[i], np.histogram(h[i][mask], 10, (0, 1))[0] / mask.sum(),
                                atol=1e-6)
-  scores = slow_predict(state.knowledge.lal, described, samples)
-  np.testing.assert_allclose(lib.scores(state, pool), scores, atol=1e-6)
-  picks = lib.select(jax.random.key(0), state, pool, batch_size=4)
+  selector = pools.selector()
+  scores = slow_predict(selector, described, samples)
+  np.testing.assert_allclose(lal.scores(selector, state, pool), scores, atol=1e-6)
+  picks = lal.using(selector)(jax.random.key(0), state, pool, batch_size=4)
   free = ~np.asarray(state.labeled)
   np.testing.assert_allclose(scores[picks], np.sort(scores[free])[::-1][:4], atol=1e-6)
 
@@ -73,11 +74,12 @@ def test_ties_are_reported(state, pool, monkeypatch):
   """Far from every state of the training set, the kernel is 0 and all candidates tie."""
   warnings = []
   monkeypatch.setattr(logging, "warning", lambda text, *args: warnings.append(text % args))
-  lib.select(jax.random.key(0), state, pool, batch_size=4)
+  select = lal.using(pools.selector())
+  select(jax.random.key(0), state, pool, batch_size=4)
   assert not warnings
   svm = state.model.svm
   far = state.replace(model=state.model._replace(svm=svm._replace(w=svm.w + 1e3)))
-  batches = {tuple(lib.select(jax.random.key(seed), far, pool, batch_size=4).tolist())
+  batches = {tuple(select(jax.random.key(seed), far, pool, batch_size=4).tolist())
              for seed in range(3)}
   assert len(warnings) == 3 and "all 12 candidates tie at step 0" in warnings[0]
   assert len(batches) > 1  # at random, not the first of the pool

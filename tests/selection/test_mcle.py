@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given, settings, strategies as st
 
 from tal_jax import learner
+from tal_jax.models import stage_wise
 from tal_jax.selection import mcle as lib
+from tests import pools
 
 V, B = 9, 4
 fill = jax.jit(lib.fill_batch, static_argnames="batch_size")
@@ -61,9 +63,10 @@ def test_ties_depend_on_the_key():
 
 
 def test_video_values_against_a_loop(state, pool):
-  values = lib.video_values(state, pool)
+  prior = pools.some_svm(1)
+  values = lib.video_values(state, pool, stage_wise.decision(prior, pool))
   w, b = np.float64(state.model.svm.w), float(state.model.svm.b)
-  prior_w, prior_b = np.float64(state.knowledge.prior.w), float(state.knowledge.prior.b)
+  prior_w, prior_b = np.float64(prior.w), float(prior.b)
   for i in range(pool.num_videos):
     x = np.float64(pool.features[i])[np.asarray(pool.proposal_mask[i])]
     segments = np.float64(pool.segments[i])[np.asarray(pool.proposal_mask[i])]

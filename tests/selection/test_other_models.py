@@ -5,38 +5,37 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax import learner, selection
+from tal_jax import learner
 from tal_jax.models import platt, stage_wise
 from tal_jax.models.stage_wise.two_stage import Settings, TwoStage
-from tal_jax.selection import lal, mcle
+from tal_jax.selection import SELECTION, lal, lal_selector, mcle, uncertainty
 from tests import pools
 
 MODEL = TwoStage(Settings(num_kept=6, num_picks=3))
 
 
 @pytest.fixture(scope="module")
-def two(pool, testing):
-  return pools.started(pool, testing, localizer=MODEL)
+def two(pool):
+  return pools.started(pool, localizer=MODEL)
 
 
 class NoAttention:
   """As a model of rows."""
 
 
-@pytest.mark.parametrize("name", sorted(selection.SELECTION))
-def test_each_selects(name, two, pool):
-  picks = [np.asarray(selection.SELECTION[name](jax.random.key(3), two, pool, batch_size=5))
+@pytest.mark.parametrize("name", sorted(SELECTION))
+def test_each_selects(name, selects, two, pool):
+  picks = [np.asarray(selects[name](jax.random.key(3), two, pool, batch_size=5))
            for _ in range(2)]
   assert picks[0].shape == (5,) and len(set(picks[0].tolist())) == 5
   assert not np.asarray(two.labeled)[picks[0]].any()
   np.testing.assert_array_equal(*picks)
 
 
-@pytest.mark.parametrize("name", sorted(selection.SELECTION))
-def test_before_any_label_each_selects(name, pool, testing):
-  first = learner.init(jax.random.key(0), pool, num_classes=pools.NUM_CLASSES, localizer=MODEL,
-                       knowledge=pools.knowledge(testing))
-  picks = np.asarray(selection.SELECTION[name](jax.random.key(3), first, pool, batch_size=16))
+@pytest.mark.parametrize("name", sorted(SELECTION))
+def test_before_any_label_each_selects(name, selects, pool):
+  first = learner.init(jax.random.key(0), pool, num_classes=pools.NUM_CLASSES, localizer=MODEL)
+  picks = np.asarray(selects[name](jax.random.key(3), first, pool, batch_size=16))
   assert sorted(picks.tolist()) == list(range(16))
 
 
@@ -56,16 +55,18 @@ def test_the_attention_is_the_first_stages(two, pool):
   assert settings.top_k == 3 and settings.svm_c == MODEL.settings.svm_c
   # The scores that LAL and MCLE rank by are of it.
   h = platt.probability(calibration, jnp.asarray(expected, jnp.float32))
-  samples = lal.histogram(h, pool.proposal_mask, num_bins=10)
-  np.testing.assert_allclose(lal.scores(two, pool), lal.predict(
-      two.knowledge.lal, lal.describe_state(svm), samples), rtol=1e-4)
+  samples = uncertainty.histogram(h, pool.proposal_mask, num_bins=10)
+  selector = pools.selector()
+  np.testing.assert_allclose(lal.scores(selector, two, pool), lal_selector.predict(
+      selector, lal_selector.describe_state(svm), samples), rtol=1e-4)
   indices, kept = stage_wise.attend(decisions, pool, settings)
   mean = [expected[i][np.asarray(indices[i])][np.asarray(kept[i])].mean() for i in range(16)]
-  np.testing.assert_allclose(mcle.video_values(two, pool).model, mean, atol=1e-4)
+  values = mcle.video_values(two, pool, jnp.zeros(decisions.shape))
+  np.testing.assert_allclose(values.model, mean, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", selection.READS_ATTENTION)
-def test_a_model_without_attention_is_named(name, two, pool):
+@pytest.mark.parametrize(
+    "name", sorted(name for name in SELECTION if SELECTION[name].reads_attention))
+def test_a_model_without_attention_is_named(name, selects, two, pool):
   with pytest.raises(TypeError, match="NoAttention has no attention"):
-    selection.SELECTION[name](jax.random.key(0), two.replace(localizer=NoAttention()), pool,
-                              batch_size=2)
+    selects[name](jax.random.key(0), two.replace(localizer=NoAttention()), pool, batch_size=2)

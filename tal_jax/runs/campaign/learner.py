@@ -29,7 +29,6 @@ from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.dataset import Dataset
 from tal_jax.data.ground_truth import ground_truth
 from tal_jax.errors import DataError
-from tal_jax.models import stage_wise
 from tal_jax.pool import take
 from tal_jax.runs import (
   context,
@@ -44,11 +43,12 @@ from tal_jax.runs.campaign.plan import Plan, asked_videos, make_plan
 from tal_jax.runs.campaign.setup import Setup
 from tal_jax.runs.reporter import Reporter
 from tal_jax.runs.workdir import Workdir
-from tal_jax.selection import NEEDS, SELECTION, prior
+from tal_jax.selection import SELECTION, lal_artifact
+from tal_jax.selection.strategy import Shared
 
 EXPORT = "annotations.json"
-CHECKPOINTS, LAL = "checkpoints", "lal.npz"  # in the work directory
-_LEARNER, _LAL = range(2)  # random streams
+CHECKPOINTS, LAL = "checkpoints", lal_artifact.FILE  # in the work directory
+_STREAMS = {"learner": 0, "lal": 1}  # random streams; other strategies take one by their name
 
 
 def run(config: ConfigDict, campaign: Campaign, setup: Setup, folder: pathlib.Path,
@@ -174,7 +174,7 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
   patience.again(functools.partial(ahead.keep, campaign, more))
   goes_on = {"more": more, "intended": setup.intended if opens_early(config) else None}
   select = (loop.as_it_was(campaign, number, ids, learner.at_random, **goes_on) if state is None
-            else loop.selector(campaign, number, ids, SELECTION[options.strategy], **goes_on))
+            else loop.selector(campaign, number, ids, shared.selection[options.strategy], **goes_on))
   people = loop.Asking(campaign, number, ids, setup.intended, data.classes, select, wait=wait,
                        again=patience.again)
   if state is None:
@@ -213,28 +213,25 @@ def _export(campaign: Campaign, path: pathlib.Path, patience: Patience, report: 
 
 def _context(config: ConfigDict, data: Dataset, folder: pathlib.Path,
              report: Reporter) -> context.Context:
-  localizer = localizers.make(config)
-  settings = localizers.stage_wise_settings(config)
-  keys = jax.random.split(jax.random.key(config.data.seed), 2)
-  need = NEEDS.get(config.campaign.strategy)
-  has_own = need == "lal" and config.lal.artifact
-  if need and not has_own and not data.ids.knowledge_source:
-    raise DataError(f"campaign.strategy = {config.campaign.strategy!r} learns from "
-                    "Knowledge-Source: set data.annotations and data.knowledge_subset")
-  knowledge = learner.Knowledge()
-  if need == "prior":
-    w0 = prior.from_knowledge_source(data.knowledge_source, settings)
-    knowledge = learner.Knowledge(
-        prior=w0, prior_decisions=stage_wise.decision(w0, data.selection))
-  elif need == "lal":
-    knowledge = learner.Knowledge(lal=context.lal_selector(
-        config, data, settings, keys[_LAL], folder / LAL, report))
+  localizer, name = localizers.make(config), config.campaign.strategy
+  keys = jax.random.split(jax.random.key(config.data.seed), len(_STREAMS))
+  options = config.to_dict()
+  options["mcle"]["prior"] = "knowledge_source"  # a campaign has no videos to search in
+  strategy = SELECTION[name]
+  if strategy.learns_from_knowledge_source(options) and not data.ids.knowledge_source:
+    raise DataError(f"campaign.strategy = {name!r} learns from Knowledge-Source: set "
+                    "data.annotations and data.knowledge_subset")
+  shared = Shared(
+      data=data, options=options, attention=localizers.stage_wise_settings(config),
+      key=lambda name: keys[_STREAMS[name]] if name in _STREAMS else context.strategy_key(
+          config, 0, name),
+      path=lambda file: folder / file, report=report)
   return context.Context(
-      config=config, seed=0, data=data, localizer=localizer, knowledge=knowledge,
+      config=config, seed=0, data=data, localizer=localizer, selection={name: strategy(shared)},
       truth=ground_truth(data.testing_annotations, data.ids.testing, data.classes),
       annotate=None, first=learner.init(
-          keys[_LEARNER], data.selection, num_classes=len(data.classes),
-          num_videos=len(data.ids.selection), localizer=localizer, knowledge=knowledge))
+          keys[_STREAMS["learner"]], data.selection, num_classes=len(data.classes),
+          num_videos=len(data.ids.selection), localizer=localizer))
 
 
 def _make_way(folder: pathlib.Path, before: Mapping[str, Any] | None, now: Mapping[str, Any],
@@ -243,7 +240,7 @@ def _make_way(folder: pathlib.Path, before: Mapping[str, Any] | None, now: Mappi
   for line in annotate_growth.changes(before, now) if before else ():
     report.say(f"changed since the last start: {line}")
   if before is None or annotate_growth.is_another_lal(before, now):
-    for path in (folder / LAL, context.episodes_file(folder / LAL)):
+    for path in (folder / LAL, lal_artifact.episodes_file(folder / LAL)):
       path.unlink(missing_ok=True)
   if before is None or annotate_growth.is_another_learner(before, now):
     if (folder / CHECKPOINTS).exists():
