@@ -4,7 +4,7 @@
     python -m experiments.simulate --config=configs/anet.py:smoke      about 45 s, 1 seed, tiny
     python -m experiments.simulate --config=configs/anet.py:paper      the paper's counts, 1 seed
 
-The data set is a simulation (tal_jax/data/simulation/data_set.py): a result on it is no evidence about
+The data set is a simulation (tal_jax/data/simulation): a result on it is no evidence about
 ActivityNet. On your own machine the variant `annotations` takes the real timelines of ActivityNet
 1.3 instead, from $TAL_JAX_DATA/activitynet/activity_net.v1-3.json; features and proposals stay
 simulated.

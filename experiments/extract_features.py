@@ -34,10 +34,11 @@ from tal_jax.data.records import TimeGrid
 from tal_jax.data.tfds.checksums import sha256
 from tal_jax.encoders import i3d, inception_weights, manifest as manifest_lib
 from tal_jax.encoders.encoder import Encoder
-from tal_jax.encoders.extraction import extract, fingerprint
+from tal_jax.encoders.extraction import extract
 from tal_jax.encoders.manifest import Manifest
 from tal_jax.errors import DataError
 from tal_jax.runs import cli
+from tal_jax.video.fingerprint import fingerprint
 from tal_jax.video.streams import VideoFault
 from tal_jax.video.video_files import IDS, find_videos
 

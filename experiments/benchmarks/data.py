@@ -1,6 +1,6 @@
 """The benchmark's inputs, all from a seed: LAL's retraining problems and their videos.
 
-Most rows are mean-pooled features of the embedded simulation (tal_jax/data/simulation/data_set.py), 50
+Most rows are mean-pooled features of the embedded simulation (tal_jax/data/simulation), 50
 proposals a video, one in seven of them positive (tIoU > 0.7, the paper, Sec. 3.1). How hard the SVM
 is depends on their length: standardised rows have |x|^2 of about d, rows of unit length 1, and what
 counts is C |x|^2. The data set's default is to standardise.

@@ -1,6 +1,6 @@
 """What others retrain with: a loop over scikit-learn's LinearSVC, and a vmap of an optax solver.
 
-Notation and objective as in tal_jax/models/svm/__init__.py: P = (|w|^2 + b^2) / 2 + c sum loss. LinearSVC
+Notation and objective as in tal_jax/models/svm: P = (|w|^2 + b^2) / 2 + c sum loss. LinearSVC
 minimises the same: `intercept_scaling=1` is a constant feature 1, regularised like the others.
 """
 

@@ -110,8 +110,7 @@ def _read_in_parallel(path, begin: int, piece_bytes: int) -> tuple[Columns, byte
   if cut is None or half < begin or not sys.executable:
     return None
   middle = half + cut.end()
-  # -P keeps this folder, which has a types.py, out of the child's path of modules.
-  command = [sys.executable, "-P", __file__, os.fspath(path), str(middle), str(piece_bytes)]
+  command = [sys.executable, __file__, os.fspath(path), str(middle), str(piece_bytes)]
   try:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
   except OSError:

@@ -94,9 +94,3 @@ def _npy_rows(path: str | os.PathLike, dim: int, dtype: str) -> Iterator[Callabl
     os.replace(part, path)
   finally:
     part.unlink(missing_ok=True)
-
-
-def fingerprint(path: str | os.PathLike) -> dict[str, Any]:
-  """Name, size in bytes and time of change of a file: enough to see that it is the same."""
-  status = os.stat(path)
-  return {"name": pathlib.Path(path).name, "size": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tal_jax.errors import DataError
-from tal_jax.segments import tiou_float64
+from tal_jax.host_segments import tiou_float64
 
 AR_TIOUS = np.linspace(0.5, 0.95, 10)  # not arange: these are the official floats
 RECALL_TIOUS = (0.5, 0.7, 0.9)

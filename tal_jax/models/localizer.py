@@ -14,7 +14,7 @@ the same pool can save work with, or None. Where it, or a part of it, has arrays
 video, it is `PerVideo`: the padding of a pool differs between numbers of devices, and a checkpoint
 holds none.
 
-The stage-wise models are `Attending` besides.
+The stage-wise models are `attending.Attending` besides.
 
 Source: the paper, Sec. 3.1 has one such model, the stage-wise one. The interface is ours.
 """
@@ -22,14 +22,11 @@ Source: the paper, Sec. 3.1 has one such model, the stage-wise one. The interfac
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import chex
 
 from tal_jax.pool import VideoPool
-
-if TYPE_CHECKING:
-  from tal_jax.models import stage_wise
 
 Params = Any  # a pytree of arrays
 
@@ -115,21 +112,6 @@ class Localizer(Protocol):
 
   def embed(self, params: Params, pool: VideoPool) -> chex.Array:
     """A vector for each video: [v, e]."""
-
-
-@runtime_checkable
-class Attending(Protocol):
-  """A localisation model with the paper's attention, which some selection functions read."""
-
-  def attention(self, params: Params) -> stage_wise.Attention:
-    """The linear function of a proposal's features that the attention is."""
-
-  @property
-  def attention_settings(self) -> stage_wise.Settings:
-    """How an attention is trained, and picks: what retraining it with another video needs."""
-
-  def decisions(self, params: Params, pool: VideoPool, memory: Any) -> chex.Array:
-    """Its value of every proposal: [v, p]; -inf where padded. `memory` as in `confidences`."""
 
 
 @runtime_checkable

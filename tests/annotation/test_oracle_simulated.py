@@ -12,7 +12,7 @@ from tal_jax.annotation.oracles.simulated import Simulated, truth_of
 from tal_jax.annotation.rules.decisions import final_answers
 from tal_jax.data.annotations import read_annotations
 from tal_jax.errors import DataError
-from tal_jax.segments import tiou_float64
+from tal_jax.host_segments import tiou_float64
 from tests.annotation import campaigns
 from tests.annotation.campaigns import ask, check, select
 

@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax import checkpoints, learner, pool as pool_lib
-from tal_jax.models import auto as lib, localizer
+from tal_jax import checkpoints, learner
+from tal_jax import pool as pool_lib
+from tal_jax.models import auto as lib
+from tal_jax.models import localizer
+from tal_jax.models.attending import Attending
 from tal_jax.models.localizer import Confidences, Detections, Picks
 from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import PROPOSALS, ROWS
@@ -222,7 +225,7 @@ def test_what_is_asked_goes_to_the_chosen_model(pool):
     assert AUTO.picks(p, few, None)[2] is None
     assert AUTO.embed(p, few).shape == (3, stub.size)
   assert AUTO.reads == (PROPOSALS, ROWS)
-  assert not isinstance(AUTO, localizer.Attending) and hash(AUTO) == hash(
+  assert not isinstance(AUTO, Attending) and hash(AUTO) == hash(
       lib.Auto(("far", "near"), (FAR, NEAR)))
 
 

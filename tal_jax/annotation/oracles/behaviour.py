@@ -15,13 +15,13 @@ program that was killed gets the same answers again.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from tal_jax import oracles
 from tal_jax.annotation.oracles.settings import require_share
 from tal_jax.errors import DataError
 
@@ -86,17 +86,26 @@ def _move(rng: np.random.Generator, truths: np.ndarray, duration: float,
     return truths
   padded = 1 << (len(truths) - 1).bit_length()  # few shapes, few compilations
   rows = np.concatenate([truths, np.tile([[0.0, 1.0]], (padded - len(truths), 1))])
-  moved = _perturb(seed, rows.astype(np.float32), np.float32(duration),
-                   noise=np.float32(behaviour.noise),
-                   noise_sigma=np.float32(behaviour.noise_sigma))
+  moved = _perturb()(seed, rows.astype(np.float32), np.float32(duration),
+                     noise=np.float32(behaviour.noise),
+                     noise_sigma=np.float32(behaviour.noise_sigma))
   return np.asarray(moved, np.float64)[:len(truths)]
 
 
-@jax.jit
-def _perturb(seed, truths, duration, *, noise, noise_sigma):
-  """Makes the key inside: outside, it would cost as much as the rest."""
-  return oracles.perturb(jax.random.key(seed), truths, duration, noise=noise,
-                         noise_sigma=noise_sigma)
+@functools.cache
+def _perturb() -> Callable[..., np.ndarray]:
+  """The noise of the simulated oracles; loads JAX, which a campaign with people can do without."""
+  import jax
+
+  from tal_jax import oracles
+
+  @jax.jit
+  def perturb(seed, truths, duration, *, noise, noise_sigma):
+    # Makes the key inside: outside, it would cost as much as the rest.
+    return oracles.perturb(jax.random.key(seed), truths, duration, noise=noise,
+                           noise_sigma=noise_sigma)
+
+  return perturb
 
 
 def _rng(behaviour: Behaviour, *key: object) -> np.random.Generator:

@@ -38,7 +38,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from tal_jax.segments import tiou_float64
+from tal_jax.host_segments import tiou_float64
 
 
 class Consensus(NamedTuple):

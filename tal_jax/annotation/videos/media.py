@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tal_jax.encoders.extraction import fingerprint
 from tal_jax.video import promises
 from tal_jax.video.decoding import decode
+from tal_jax.video.fingerprint import fingerprint
 from tal_jax.video.frames import ROUNDING
 from tal_jax.video.orientation import described, orientation, size_on_screen
 from tal_jax.video.streams import VideoFault, pyav, video_streams

@@ -18,8 +18,8 @@ from typing import Any
 
 from tal_jax.annotation.videos import sound
 from tal_jax.annotation.videos.media import Probe, part_of, proxy_rate
-from tal_jax.encoders.extraction import fingerprint
 from tal_jax.errors import DataError
+from tal_jax.video.fingerprint import fingerprint
 from tal_jax.video.frames import sampled
 from tal_jax.video.orientation import upright
 from tal_jax.video.streams import pyav

@@ -96,7 +96,7 @@ def _said(process: subprocess.Popen, patience: float,
 
 def _environment() -> dict[str, str]:
   """Of the process, which must find this package wherever it is started."""
-  root = str(pathlib.Path(__file__).resolve().parents[2])
+  root = str(pathlib.Path(__file__).resolve().parents[3])
   return os.environ | {"PYTHONPATH": os.pathsep.join(
       filter(None, (root, os.environ.get("PYTHONPATH"))))}
 

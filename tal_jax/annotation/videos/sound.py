@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from tal_jax.encoders.extraction import fingerprint
 from tal_jax.errors import DataError
+from tal_jax.video.fingerprint import fingerprint
 from tal_jax.video.streams import pyav
 
 RATE = 48000  # samples a second

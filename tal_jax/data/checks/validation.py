@@ -1,6 +1,6 @@
 """One report of everything that is wrong with a user's data, before anything runs on them.
 
-What kinds of problem there are, and what each means, stands in tal_jax/data/checks/problem_kinds.py.
+`problem_kinds` has the kinds of problem there are, and what each means.
 """
 
 from __future__ import annotations

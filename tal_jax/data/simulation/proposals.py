@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tal_jax.segments import tiou_float64
+from tal_jax.host_segments import tiou_float64
 
 LENGTH_EDGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)  # of truths, as shares of the duration
 LEVELS = tuple(np.linspace(0.0, 1.0, 11).tolist())

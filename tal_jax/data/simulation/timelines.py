@@ -144,7 +144,7 @@ def _concentration(shares: list[np.ndarray]) -> float:
   return float(np.interp(-observed, -expected, grid))
 
 
-# fit_timelines on ActivityNet 1.3, train+val, rounded; tests/data/simulation/test_timelines.py refits it.
+# fit_timelines on ActivityNet 1.3, train+val, rounded; test_timelines.py refits it.
 ACTIVITYNET = Timelines(
     num_instances=(
         0.7634, 0.1267, 0.046, 0.027, 0.0141, 0.0086, 0.005, 0.0035, 0.0018, 0.0016, 0.0008,

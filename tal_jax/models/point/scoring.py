@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tal_jax import segments as seg
+from tal_jax.host_segments import tiou_float64
 from tal_jax.models.networks import windows as row_windows
 from tal_jax.models.networks.labeled_rows import MULTIPLE
 from tal_jax.models.point import decoding, levels as levels_lib
@@ -178,7 +179,7 @@ def _with_picks(seen: Seen, picks: dict[int, list[_Picks]], rows: Rows, duration
 def _apart(segments: np.ndarray, order: np.ndarray) -> np.ndarray:
   """Of `order`, those that do not overlap one that comes before them and is kept."""
   bounds = segments[order].astype(np.float64)
-  overlap, kept = seg.tiou_float64(bounds, bounds) > _PICK_TIOU, []
+  overlap, kept = tiou_float64(bounds, bounds) > _PICK_TIOU, []
   for i in range(len(order)):
     if not overlap[i, kept].any():
       kept.append(i)

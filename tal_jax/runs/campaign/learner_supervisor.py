@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 60.0  # seconds
 _DOWN_PAUSE = 600.0  # seconds, after too many failures
 _PASSING_PAUSE = 10.0  # seconds, after a fault of the machine, which is no failure of the learner
 _WELL_SECONDS = 600.0  # a run that waited for people this long was no failed start
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 class Supervisor:

@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 from tal_jax.data.records import Annotations, Split, VideoAnnotation
 from tal_jax.data.simulation import data_set as simulated
 from tal_jax.errors import DataError
-from tal_jax.segments import tiou_float64
+from tal_jax.host_segments import tiou_float64
 
 _SMALL = dict(num_knowledge_classes=4, num_selection_classes=6, num_knowledge_videos=12,
               num_selection_videos=30, num_testing_videos=12, frame_dim=16, num_proposals=8)
