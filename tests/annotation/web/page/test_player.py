@@ -6,7 +6,7 @@ import pytest
 
 from tal_jax.annotation.web import server
 from tests.annotation import counted_video, serving
-from tests.annotation.test_page_browser import (
+from tests.annotation.web.page.test_browser import (
   at_frame,
   chromium,
   counted,

@@ -5,7 +5,7 @@ import pytest
 from tal_jax.annotation.rules import answers, exclusions, leases, pace
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
-from tests.annotation.test_page_browser import (
+from tests.annotation.web.page.test_browser import (
   AUDIT,
   chromium,
   counted,

@@ -1,4 +1,4 @@
-// What the page's modules compute, apart from the browser: run by test_page_logic.py, one test a
+// What the page's modules compute, apart from the browser: run by test_logic.py, one test a
 // function of `tests`. PAGE names the folder with the modules.
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -8,12 +8,14 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from tal_jax.annotation import campaign, housekeeping, learner_status
 from tal_jax.annotation.rules import rounds
-from tal_jax.annotation.web import annotator_api as annotator, server
-from tests.annotation import campaigns, serving, test_page_browser
+from tal_jax.annotation.web import annotator_api as annotator
+from tal_jax.annotation.web import server
+from tests.annotation import campaigns, serving
+from tests.annotation.web.page import test_browser
 
-chromium, open_page = test_page_browser.chromium, test_page_browser.open_page  # fixtures
-counted = test_page_browser.counted
-expect = test_page_browser.expect
+chromium, open_page = test_browser.chromium, test_browser.open_page  # fixtures
+counted = test_browser.counted
+expect = test_browser.expect
 
 _AWAY = """
 window.away = false;

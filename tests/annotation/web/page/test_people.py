@@ -6,7 +6,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from tal_jax.annotation.web import server
 from tests.annotation import serving
-from tests.annotation.test_page_browser import (  # noqa: F401
+from tests.annotation.web.page.test_browser import (  # noqa: F401
   chromium,
   counted,
   expect,

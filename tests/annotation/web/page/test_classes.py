@@ -14,7 +14,7 @@ from tal_jax.annotation import campaign
 from tal_jax.annotation.rules import answers
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
-from tests.annotation.test_page_browser import (  # noqa: F401
+from tests.annotation.web.page.test_browser import (  # noqa: F401
   AUDIT,
   at_frame,
   chromium,

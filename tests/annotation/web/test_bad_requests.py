@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.annotation import bad_requests, campaigns, serving, sites
-from tests.annotation.test_openapi import check
+from tests.annotation.web.test_openapi import check
 
 GOOD = {
     "/api/tasks/{id}/draft": {"revision": 1, "body": "half"},
