@@ -37,6 +37,7 @@ import msgspec
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from configs import common
 from tal_jax.annotation import learner_status, oracles
 from tal_jax.annotation.active import loop
 from tal_jax.annotation.campaign import Campaign, require_gold
@@ -51,7 +52,7 @@ from tal_jax.annotation.store import Store
 from tal_jax.annotation.videos import proxy_maker
 from tal_jax.annotation.web import address, connections, server
 from tal_jax.errors import DataError
-from tal_jax.runs import cli
+from tal_jax.runs import cli, unused_settings
 from tal_jax.runs.campaign import (
   asked_before,
   folder as annotate_folder,
@@ -103,6 +104,8 @@ def run(config: ConfigDict, workdir: str | pathlib.Path, role: str = "all", *,
       decisions.recount_all(campaign)
       with opened.read() as db:
         require_gold(db, campaign.policy)
+    if role != "server" and (line := unused_settings.line(config, common.defaults())):
+      report.say(line)
     advance, board = _nothing, Board(report.say)
     if role == "learner":
       annotate_learner.run(config, campaign, setup, folder, report, advance)

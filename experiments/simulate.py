@@ -17,6 +17,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from configs import common
 from tal_jax import devices, learner
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.annotations import in_one_subset, write_annotations
@@ -24,7 +25,7 @@ from tal_jax.data.predictions import write_predictions
 from tal_jax.errors import DataError
 from tal_jax.metrics.detections import to_predictions
 from tal_jax.pool import PROPOSALS
-from tal_jax.runs import cli, context, distributed, learner_checks, tensorboard
+from tal_jax.runs import cli, context, distributed, learner_checks, tensorboard, unused_settings
 from tal_jax.runs.reporter import Reporter
 from tal_jax.runs.reports import plots, summary
 from tal_jax.runs.workdir import Workdir, write_json
@@ -48,6 +49,8 @@ def run(config: ConfigDict, workdir: str | pathlib.Path) -> dict[str, Any]:
         for _ in sum(rows, []):
           report.step(f"seed {seed} was finished")
       else:
+        if seed == 0 and (line := unused_settings.line(config, common.defaults())):
+          report.say(line)
         _run_seed(context.build(config, seed, directory.path, report), directory, report)
   rows = directory.all_rows()
   result = summary.summarise(rows)

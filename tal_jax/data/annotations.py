@@ -25,7 +25,7 @@ import numpy as np
 from tal_jax.data.formats import registry
 from tal_jax.data.option_names import advice
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
-from tal_jax.data.text.numbers import number, rate
+from tal_jax.data.text.numerals import number, rate
 from tal_jax.errors import DataError
 
 ANNOTATION_FIELDS = "annotation_fields"

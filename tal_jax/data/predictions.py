@@ -23,7 +23,7 @@ import numpy as np
 from tal_jax.data.prediction_stream import Columns, open_plain, read_columns
 from tal_jax.data.records import Predictions
 from tal_jax.data.text.json_file import parse, seen
-from tal_jax.data.text.numbers import number
+from tal_jax.data.text.numerals import number
 from tal_jax.data.text.text_file import UNPACKING_ERRORS, is_packed, open_bytes, read_text
 from tal_jax.errors import DataError
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tal_jax.data.annotations import find_id, frame_rate
 from tal_jax.data.formats import registry
-from tal_jax.data.text.numbers import rate
+from tal_jax.data.text.numerals import rate
 from tal_jax.data.text.table import Row, read_table
 from tal_jax.data.text.text_file import read_head
 from tal_jax.errors import DataError

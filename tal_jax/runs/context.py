@@ -34,7 +34,6 @@ from tal_jax.runs import (
   localizers,
   pool_storage,
   tensorboard,
-  unused_settings,
   value_ranges,
 )
 from tal_jax.runs.reporter import Reporter
@@ -137,8 +136,6 @@ _attention_ap = jax.jit(attention_ap)
 
 def build(config: ConfigDict, seed: int, workdir: pathlib.Path, report: Reporter) -> Context:
   """Loads one seed's data and prepares its strategies."""
-  if seed == 0 and (line := unused_settings.line(config)):
-    report.say(line)
   data = load_data(config, seed, report, folder=workdir)
   localizer = localizers.make(config)
   learner_checks.check_knowledge_source(config, data, [

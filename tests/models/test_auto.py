@@ -10,10 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax import checkpoints, learner
-from tal_jax import pool as pool_lib
-from tal_jax.models import auto as lib
-from tal_jax.models import localizer
+from tal_jax import checkpoints, learner, pool as pool_lib
+from tal_jax.models import auto as lib, localizer
 from tal_jax.models.attending import Attending
 from tal_jax.models.localizer import Confidences, Detections, Picks
 from tal_jax.models.stage_wise.localizer import StageWise

@@ -2,9 +2,10 @@
 
 import pytest
 
-from configs import anet, campaign, files, hapt, real
+from configs import anet, campaign, common, files, hapt, real
 from tal_jax.runs import localizers, unused_settings
 
+DEFAULTS = common.defaults()
 CONFIGS = {"anet": lambda: anet.get_config(), "anet:paper": lambda: anet.get_config("paper"),
            "hapt": lambda: hapt.get_config(), "hapt:paper": lambda: hapt.get_config("paper"),
            "real": lambda: real.get_config("rats"), "files": lambda: files.get_config("list"),
@@ -24,16 +25,16 @@ UNUSED = {"paper": {"stage_wise.folds", "frames.width", "point.members"},
 
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_a_shipped_config_has_none(name):
-  assert unused_settings.line(CONFIGS[name]()) == ""
+  assert unused_settings.line(CONFIGS[name](), DEFAULTS) == ""
 
 
 @pytest.mark.parametrize("model", localizers.MODELS)
 def test_each_model(model):
   config = files.get_config("list")
   config.model = model
-  assert unused_settings.line(config) == ""
+  assert unused_settings.line(config, DEFAULTS) == ""
   config.update_from_flattened_dict(CHANGED)
-  said, _, names = unused_settings.line(config).partition(": ")
+  said, _, names = unused_settings.line(config, DEFAULTS).partition(": ")
   assert set(names.split(", ")) == UNUSED[model]
   them = "it" if len(UNUSED[model]) == 1 else "them"
   assert said == f"without effect, since model = {model!r} does not read {them}"
@@ -42,5 +43,5 @@ def test_each_model(model):
 def test_one_setting():
   config = anet.get_config()
   config.model, config.encoder = "point", "mean"
-  assert unused_settings.line(config) == (
+  assert unused_settings.line(config, DEFAULTS) == (
       "without effect, since model = 'point' does not read it: encoder")

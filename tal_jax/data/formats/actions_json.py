@@ -20,7 +20,7 @@ from tal_jax.data.formats.annotation_json import read_by_id
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.json_file import plain
-from tal_jax.data.text.numbers import number
+from tal_jax.data.text.numerals import number
 
 
 def read(path: pathlib.Path) -> tuple[Annotations, list[StructuralFault]]:

@@ -27,7 +27,7 @@ from tal_jax.data.annotations import ANNOTATION_FIELDS, frame_rate, from_videos
 from tal_jax.data.formats.registry import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.json_file import Members, as_dict, load_json, members, plain, seen
-from tal_jax.data.text.numbers import number
+from tal_jax.data.text.numerals import number
 from tal_jax.errors import DataError
 
 _OWN_FIELDS = ("subset", "duration", "annotations")

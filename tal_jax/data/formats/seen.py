@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tal_jax.data import arrays
-from tal_jax.data.text.numbers import number
+from tal_jax.data.text.numerals import number
 from tal_jax.data.text.table import delimiter_of, header
 from tal_jax.data.text.text_file import what_it_is
 from tal_jax.errors import DataError

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tal_jax.data.text.numbers import number
+from tal_jax.data.text.numerals import number
 from tal_jax.data.text.text_file import read_text
 from tal_jax.errors import DataError
 

@@ -36,7 +36,6 @@ from tal_jax.runs import (
   localizers,
   pool_storage,
   row_memory,
-  unused_settings,
 )
 from tal_jax.runs.campaign import asked_before, growth as annotate_growth
 from tal_jax.runs.campaign.plan import Plan, asked_videos, make_plan
@@ -115,8 +114,6 @@ def load(config: ConfigDict, setup: Setup, report: Reporter, folder: pathlib.Pat
 
   `folder`: of such files where the memory has no room; `contents`: as in `campaign_data.load`.
   """
-  if line := unused_settings.line(config):
-    report.say(line)
   options = config.data.to_dict()
   for name in ("seed", "annotations", "annotations_format"):  # read already
     options.pop(name)
@@ -174,7 +171,8 @@ def _round(config: ConfigDict, campaign: Campaign, setup: Setup, shared: context
   patience.again(functools.partial(ahead.keep, campaign, more))
   goes_on = {"more": more, "intended": setup.intended if opens_early(config) else None}
   select = (loop.as_it_was(campaign, number, ids, learner.at_random, **goes_on) if state is None
-            else loop.selector(campaign, number, ids, shared.selection[options.strategy], **goes_on))
+            else loop.selector(campaign, number, ids, shared.selection[options.strategy],
+                               **goes_on))
   people = loop.Asking(campaign, number, ids, setup.intended, data.classes, select, wait=wait,
                        again=patience.again)
   if state is None:

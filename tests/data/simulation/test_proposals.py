@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tal_jax.data.simulation import proposals as simulated_proposals
-from tal_jax.data.simulation import timelines
+from tal_jax.data.simulation import proposals as simulated_proposals, timelines
 from tal_jax.host_segments import tiou_float64
 
 

@@ -8,8 +8,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from tal_jax.annotation import campaign, housekeeping, learner_status
 from tal_jax.annotation.rules import rounds
-from tal_jax.annotation.web import annotator_api as annotator
-from tal_jax.annotation.web import server
+from tal_jax.annotation.web import annotator_api as annotator, server
 from tests.annotation import campaigns, serving
 from tests.annotation.web.page import test_browser
 
