@@ -54,7 +54,7 @@ setuptools.setup(
     version=_version(),
     description="Active learning for temporal action localization, in JAX.",
     license="Apache-2.0",
-    packages=setuptools.find_packages(include=["tal_jax*", "experiments*", "configs*"]),
+    packages=setuptools.find_packages(include=["tal_jax", "tal_jax.*"]),
     package_data={"tal_jax.annotation.web": ["page/*"]},
     python_requires=">=3.11",
     install_requires=[

@@ -5,4 +5,8 @@ Active Learning for Action Localization" (ECCV 2018). Importing the package impo
 take the module that is needed, e.g. `from tal_jax.models import svm`.
 """
 
+from tal_jax import former_names
+
 __version__ = "0.1.0"
+
+former_names.install()

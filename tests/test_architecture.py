@@ -32,8 +32,9 @@ KNOWS = {
     # The campaign is a web service, which a machine without JAX can run.
     "annotation": {"errors", "host_segments", "data", "video"},
     "annotation.active": MODELS | DATA | {"learner", "oracles", "annotation"},
-    "runs": {"annotation", "annotation.active", "checkpoints", "devices", "encoders", "learner", "metrics", "models",
-             "oracles", "proposals", "selection", "video", "data"} | BASE,
+    "runs": {"annotation", "annotation.active", "checkpoints", "devices", "encoders", "learner",
+             "metrics", "models", "oracles", "proposals", "selection", "video", "data"} | BASE,
+    "former_names": set(),
 }
 # The noise of simulated workers is that of the simulated oracles.
 ALLOWED = {("tal_jax.annotation.oracles.behaviour", "tal_jax.oracles")}
