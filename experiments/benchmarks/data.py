@@ -22,7 +22,7 @@ from tal_jax.models import stage_wise
 from tal_jax.pool import VideoPool, take
 
 PROPOSALS = 50  # m: proposals a video
-SETTINGS = stage_wise.Settings()
+SETTINGS = stage_wise.Settings(nms_threshold=1.0, svm_c=1.0, classifier_max_iters=100)
 
 
 class Problem(NamedTuple):

@@ -147,3 +147,9 @@ def test_strategies(model):
     text = str(fault.value)
     assert "\n" not in text and f"model = {model!r}: {name} read" in text
     assert "random" not in text and "--config.model=paper" in text
+
+
+def test_the_defaults_are_those_of_the_configs():
+  made = {model: localizers.make(config(model)) for model in localizers.MODELS}
+  assert made["paper"] == StageWise() and made["stage_wise"] == TwoStage()
+  assert made["frames"] == Frames() and made["point"] == Point()

@@ -26,17 +26,20 @@ from tal_jax.sizes import bucket
 
 
 class Settings(NamedTuple):
-  """Hyper-parameters of the model; hashable, so that it can be static under jit."""
+  """Hyper-parameters of the model; hashable, so that it can be static under jit.
+
+  The defaults are those of configs/common.py.
+  """
 
   top_k: int = 10  # segments kept per video (Sec. 3.1)
   positive_tiou: float = 0.7  # proposals above it are positives (Sec. 3.1)
-  nms_threshold: float = 1.0  # tIoU; the paper names no NMS before its top-k: 1 means none
+  nms_threshold: float = 0.5  # tIoU, before the top-k; the paper names no NMS: 1 means none
   score: str = "product"  # z_c = h * softmax_c; "classifier": softmax_c alone. The paper is silent
-  svm_c: float = 1.0  # the paper is silent
+  svm_c: float = 0.01  # the paper is silent
   svm_loss: str = "squared_hinge"  # LIBLINEAR's default; the paper is silent
   svm_tol: float = 1e-4  # relative duality gap
   classifier_c: float = 1.0  # the paper is silent
-  classifier_max_iters: int = 100
+  classifier_max_iters: int = 300
 
 
 class StageWiseParams(NamedTuple):
