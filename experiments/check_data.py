@@ -24,13 +24,14 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from tal_jax.data import files
-from tal_jax.data.annotations import find_id, several
+from tal_jax.data.annotations import several
 from tal_jax.data.checks.annotations import is_duration
 from tal_jax.data.checks.problems import KINDS, NOTE, Report
 from tal_jax.data.checks.validation import validate
 from tal_jax.data.overview import class_counts, overview
 from tal_jax.data.parts import Parts, read_parts
 from tal_jax.data.proposals import sliding_windows
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 from tal_jax.runs import cli
 from tal_jax.runs.reporter import Reporter

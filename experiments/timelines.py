@@ -17,9 +17,10 @@ import numpy as np
 from absl import flags
 
 from tal_jax.data import option_names
-from tal_jax.data.annotations import find_id, read_annotations
+from tal_jax.data.annotations import read_annotations
 from tal_jax.data.predictions import PredictionFile, read_predictions
 from tal_jax.data.records import VideoAnnotation
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 from tal_jax.runs import cli
 from tal_jax.runs.reports.plots import save

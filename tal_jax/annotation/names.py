@@ -12,8 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from tal_jax.data.annotations import find_id
-from tal_jax.data.text.near_names import Near
+from tal_jax.data.text.near_names import Near, find_id
 from tal_jax.errors import DataError
 
 LONGEST = 200  # characters of a class or an annotator: what a page can filter by

@@ -17,23 +17,19 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tal_jax.data import video_info
 from tal_jax.data.formats import registry
 from tal_jax.data.option_names import advice
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
-from tal_jax.data.text.numerals import number, rate
 from tal_jax.errors import DataError
 
-ANNOTATION_FIELDS = "annotation_fields"
 ONE_SUBSET = "testing"  # of videos of several subsets that are measured together
 IGNORED = "ignored_segments"  # in `extra`: [[start, end], ...] that count neither way
-_FRAME_SEGMENT_FIELDS = ("segment(frames)", "segment_frame", "segment_frames")
-_FRAME_COUNT_FIELDS = ("frame", "duration_frame", "num_frames", "frames")
-NUMBER_FIELDS = ("fps", *_FRAME_COUNT_FIELDS)  # numbers also where a file has texts alone
 _GIVE_INFO = ("Give {}: a csv with video_id,duration, as EPIC_100_video_info.csv is, or other "
               "annotations that have them.")
 _SUBSETS = {"train": "training", "val": "validation", "valid": "validation", "test": "testing"}
@@ -99,7 +95,6 @@ def _scan(path: Paths, format: str, options: dict[str, Any], *, strict: bool) ->
 
 def _with_durations(annotations: Annotations, path: Any) -> tuple[Annotations, int]:
   """The videos without a duration with that of a file, where it has one, and how many these are."""
-  from tal_jax.data import video_info  # it reads annotations, too
   lacking = [key for key, video in annotations.videos.items() if np.isnan(video.duration)]
   info = video_info.read_video_info(path) if lacking else {}
   videos, filled = dict(annotations.videos), 0
@@ -164,17 +159,6 @@ def select(annotations: Annotations, ids: Iterable[str]) -> Annotations:
   return from_videos(annotations.videos[video_id] for video_id in ids)
 
 
-def find_id(video_id: str, names: Container[str]) -> str | None:
-  """The name under which a file keeps a video: the id itself, else with `v_` added or removed.
-
-  ActivityNet's annotations have ids without the prefix, many feature archives have them with it.
-  """
-  for name in (video_id, "v_" + video_id, video_id.removeprefix("v_")):
-    if name in names:
-      return name
-  return None
-
-
 def same_subset(a: str, b: str) -> bool:
   """Whether two names of a subset differ in spelling alone: Validation, validation, val."""
   return subset_key(a) == subset_key(b)
@@ -196,47 +180,8 @@ def subset_of_file(path: str | os.PathLike) -> str:
   return next((word for word in words if word in _SUBSETS.values()), stem)
 
 
-def frame_rate(video: VideoAnnotation) -> float | None:
-  """Frames per second by the file: its field `fps`, else its number of frames / the duration.
-
-  None where neither is a positive number.
-  """
-  fps = video.extra.get("fps")
-  if fps is not None:
-    return rate(fps) if _is_positive(rate(fps)) else None
-  count = number(next((video.extra[x] for x in _FRAME_COUNT_FIELDS if x in video.extra), None))
-  if _is_positive(count) and _is_positive(video.duration):
-    return count / video.duration
-  return None
-
-
-def frame_segments(video: VideoAnnotation) -> np.ndarray | None:
-  """The truths in frames, [t, 2] float64, where the file gives them beside the seconds, else None.
-
-  Nothing is computed with them: they are a cross-check. A truth without them is NaN.
-  """
-  entries = video.extra.get(ANNOTATION_FIELDS)
-  if not entries:
-    return None
-  frames = np.full((len(entries), 2), np.nan)
-  for row, entry in zip(frames, entries, strict=True):
-    value = next((entry[name] for name in _FRAME_SEGMENT_FIELDS if name in entry), None)
-    bounds = list(map(number, value)) if isinstance(value, list) and len(value) == 2 else [None]
-    if all(map(_is_finite, bounds)):
-      row[:] = bounds
-  return frames if np.isfinite(frames).any() else None
-
-
 def _merge(readings: list[registry.Reading]) -> tuple[Annotations, list[StructuralFault]]:
   counts = Counter(video_id for reading in readings for video_id in reading.value.videos)
   faults = [StructuralFault(video_id, f"duplicate id, in {count} annotation files")
             for video_id, count in counts.items() if count > 1]
   return from_videos(x for reading in readings for x in reading.value.videos.values()), faults
-
-
-def _is_finite(value: float | None) -> bool:
-  return value is not None and bool(np.isfinite(value))
-
-
-def _is_positive(value: float | None) -> bool:
-  return _is_finite(value) and value > 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tal_jax.data import arrays
-from tal_jax.data.annotations import find_id
 from tal_jax.data.checks.problems import Problem
 from tal_jax.data.feature_store import FeatureStore
-from tal_jax.data.text.near_names import Affix, Near, affixes, by_plain_id, form, plain_id
+from tal_jax.data.text.near_names import Affix, Near, affixes, by_plain_id, find_id, form, plain_id
 from tal_jax.errors import DataError
 
 FEW = 3  # videos, below which a name is a matter of its own

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tal_jax.data import arrays
-from tal_jax.data.annotations import find_id
 from tal_jax.data.records import FrameFeatures, TimeGrid
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 _ROWS_APART = 2  # by which the parts of a video may differ; the longer ones are cut

@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from tal_jax.data import feature_paths
-from tal_jax.data.annotations import Paths, find_id, frame_rate, several
+from tal_jax.data.annotation_fields import frame_rate
+from tal_jax.data.annotations import Paths, several
 from tal_jax.data.feature_groups import arranged, describe
 from tal_jax.data.feature_store import FeatureStore, Rescaled
 from tal_jax.data.formats import registry
 from tal_jax.data.records import Annotations, FrameFeatures, TimeGrid
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 

@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tal_jax.data import annotations as annotations_lib, public_sets
+from tal_jax.data.annotation_fields import frame_rate
 from tal_jax.data.checks import labels as label_checks
 from tal_jax.data.feature_store import FeatureStore
 from tal_jax.data.features import open_store, with_time
 from tal_jax.data.formats import registry
 from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
 from tal_jax.data.records import Annotations, StructuralFault
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 
@@ -90,7 +92,7 @@ def frame_rates(annotated: Annotations, fps: float | None = None) -> dict[str, f
 
   In this order, because features are often made at another rate than the video's.
   """
-  rates = {video_id: annotations_lib.frame_rate(video) or fps
+  rates = {video_id: frame_rate(video) or fps
            for video_id, video in annotated.videos.items()}
   return {video_id: rate for video_id, rate in rates.items() if rate is not None}
 
@@ -113,7 +115,7 @@ def proposals_by_video(annotated: Annotations, read: Mapping[str, np.ndarray] | 
     duration = annotated.videos[video_id].duration
     if read is None:
       return sliding_windows(duration, **windows)
-    return clip_to_video(read[annotations_lib.find_id(video_id, read)], duration).segments
+    return clip_to_video(read[find_id(video_id, read)], duration).segments
 
   if read is None:
     try:

@@ -11,8 +11,9 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tal_jax.data.annotations import find_id, frame_rate
+from tal_jax.data.annotation_fields import frame_rate
 from tal_jax.data.formats import registry
+from tal_jax.data.text.near_names import find_id
 from tal_jax.data.text.numerals import rate
 from tal_jax.data.text.table import Row, read_table
 from tal_jax.data.text.text_file import read_head

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tal_jax.data import annotations as lib
+from tal_jax.data.annotation_fields import frame_rate, frame_segments
 from tal_jax.data.records import VideoAnnotation
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 
@@ -67,10 +69,10 @@ def test_select(tmp_path):
 
 
 def test_find_id():
-  assert lib.find_id("x", {"x", "v_x"}) == "x"
-  assert lib.find_id("x", {"v_x"}) == "v_x"
-  assert lib.find_id("v_x", {"x"}) == "x"
-  assert lib.find_id("y", {"x"}) is None
+  assert find_id("x", {"x", "v_x"}) == "x"
+  assert find_id("x", {"v_x"}) == "v_x"
+  assert find_id("v_x", {"x"}) == "x"
+  assert find_id("y", {"x"}) is None
 
 
 @pytest.mark.parametrize("names", [
@@ -89,18 +91,18 @@ def test_subset_of_file(name, subset):
 
 
 def test_frame_rate():
-  assert lib.frame_rate(video(fps=25)) == 25 and lib.frame_rate(video()) is None
-  assert lib.frame_rate(video(frame=300)) == lib.frame_rate(video(duration_frame=300)) == 30
-  assert lib.frame_rate(video(fps="x", frame=300)) is None  # not what it says it is
-  assert lib.frame_rate(video(fps=0)) is None and lib.frame_rate(video(0.0, frame=3)) is None
+  assert frame_rate(video(fps=25)) == 25 and frame_rate(video()) is None
+  assert frame_rate(video(frame=300)) == frame_rate(video(duration_frame=300)) == 30
+  assert frame_rate(video(fps="x", frame=300)) is None  # not what it says it is
+  assert frame_rate(video(fps=0)) is None and frame_rate(video(0.0, frame=3)) is None
 
 
 def test_frame_segments():
   fields = [{"segment(frames)": [30, 60.5], "label_id": 1}, {"label_id": 2}]
-  np.testing.assert_array_equal(lib.frame_segments(video(annotation_fields=fields)),
+  np.testing.assert_array_equal(frame_segments(video(annotation_fields=fields)),
                                 [[30, 60.5], [np.nan, np.nan]])
-  assert lib.frame_segments(video()) is None
-  assert lib.frame_segments(video(annotation_fields=[{"x": 1}, {"segment_frame": [1]}])) is None
+  assert frame_segments(video()) is None
+  assert frame_segments(video(annotation_fields=[{"x": 1}, {"segment_frame": [1]}])) is None
 
 
 @pytest.mark.parametrize(("subsets", "name", "expected"), [

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tal_jax.data.annotations import ANNOTATION_FIELDS, IGNORED, from_videos
+from tal_jax.data.annotation_fields import ANNOTATION_FIELDS
+from tal_jax.data.annotations import IGNORED, from_videos
 from tal_jax.data.checks.labels import alike, no_classes, set_aside
 from tal_jax.data.ground_truth import ground_truth, over_ignored, subset_ids
 from tal_jax.data.records import Annotations, Predictions, VideoAnnotation

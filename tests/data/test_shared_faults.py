@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tal_jax.data import arrays
-from tal_jax.data.annotations import frame_rate, from_videos, read_annotations
+from tal_jax.data.annotation_fields import frame_rate
+from tal_jax.data.annotations import from_videos, read_annotations
 from tal_jax.data.checks.validation import validate
 from tal_jax.data.features import open_store
 from tal_jax.data.ground_truth import read_subset

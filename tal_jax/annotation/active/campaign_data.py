@@ -21,6 +21,7 @@ from tal_jax.annotation import names
 from tal_jax.annotation.rules.intended import Intended
 from tal_jax.annotation.videos.media import Probe
 from tal_jax.data import annotations as annotations_lib, assemble
+from tal_jax.data.annotation_fields import ANNOTATION_FIELDS
 from tal_jax.data.checks.problems import Report
 from tal_jax.data.checks.validation import validate
 from tal_jax.data.dataset import Dataset
@@ -167,7 +168,7 @@ def _of_classes(videos: dict[str, VideoAnnotation], classes: list[str]
     if keep or not video.labels:
       # Fields of single truths would be out of step.
       extra = {name: value for name, value in video.extra.items()
-               if name != annotations_lib.ANNOTATION_FIELDS}
+               if name != ANNOTATION_FIELDS}
       found[key] = video._replace(segments=video.segments[keep], extra=extra,
                                   labels=tuple(video.labels[i] for i in keep))
   if videos and not any(video.labels for video in found.values()):

@@ -18,8 +18,9 @@ from tal_jax.annotation.oracles import (
 )
 from tal_jax.annotation.oracles.behaviour import Behaviour
 from tal_jax.annotation.rules import answers, leases, people
-from tal_jax.data.annotations import find_id, read_annotations
+from tal_jax.data.annotations import read_annotations
 from tal_jax.data.records import Annotations
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 _EVER = 1e10  # seconds

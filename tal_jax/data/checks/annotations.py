@@ -8,7 +8,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from tal_jax.data.annotations import frame_rate, frame_segments, same_subset
+from tal_jax.data.annotation_fields import frame_rate, frame_segments
+from tal_jax.data.annotations import same_subset
 from tal_jax.data.checks import labels as label_checks
 from tal_jax.data.checks.problems import Problem
 from tal_jax.data.records import Annotations, Split, VideoAnnotation

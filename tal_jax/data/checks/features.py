@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from tal_jax.data import arrays
-from tal_jax.data.annotations import find_id
 from tal_jax.data.checks import feature_sets
 from tal_jax.data.checks.annotations import is_duration
 from tal_jax.data.checks.feature_content import Contents, left_out
@@ -19,6 +18,7 @@ from tal_jax.data.feature_names import check_names
 from tal_jax.data.feature_store import FeatureStore, Rescaled
 from tal_jax.data.records import Annotations, FrameFeatures, VideoAnnotation
 from tal_jax.data.text import csv_rows
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 _ROWS_APART = 2  # by which the parts of a video may differ

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from tal_jax.data.annotations import ANNOTATION_FIELDS, IGNORED, from_videos
+from tal_jax.data.annotation_fields import ANNOTATION_FIELDS
+from tal_jax.data.annotations import IGNORED, from_videos
 from tal_jax.data.records import Annotations, VideoAnnotation
 from tal_jax.data.text.near_names import plain_id
 

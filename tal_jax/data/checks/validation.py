@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from tal_jax.data import arrays
-from tal_jax.data.annotations import find_id, frame_rate
+from tal_jax.data.annotation_fields import frame_rate
 from tal_jax.data.checks import annotations as annotation_checks, units as unit_checks
 from tal_jax.data.checks.feature_sets import FEW, MOST
 from tal_jax.data.checks.features import check_features
@@ -26,7 +26,7 @@ from tal_jax.data.feature_names import prefix_problems
 from tal_jax.data.feature_store import FeatureStore
 from tal_jax.data.proposals import clip_to_video
 from tal_jax.data.records import Annotations, Split, StructuralFault, TimeGrid
-from tal_jax.data.text.near_names import Near, by_plain_id, form, plain_id
+from tal_jax.data.text.near_names import Near, by_plain_id, find_id, form, plain_id
 
 
 def validate(annotations: Annotations, store: FeatureStore | None, *, split: Split | None,

@@ -17,7 +17,7 @@ import numpy as np
 
 from tal_jax.data.annotations import subset_of_file
 from tal_jax.data.formats.annotation_json import read_by_id
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.json_file import plain
 from tal_jax.data.text.numerals import number

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from tal_jax.data.annotations import NUMBER_FIELDS, from_videos, subset_of_file
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.annotation_fields import NUMBER_FIELDS
+from tal_jax.data.annotations import from_videos, subset_of_file
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.numerals import number
 from tal_jax.data.text.table import Row, has_columns, read_table

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from tal_jax.data.annotations import ANNOTATION_FIELDS, frame_rate, from_videos
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.annotation_fields import ANNOTATION_FIELDS, frame_rate
+from tal_jax.data.annotations import from_videos
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.json_file import Members, as_dict, load_json, members, plain, seen
 from tal_jax.data.text.numerals import number

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tal_jax.data.annotations import find_id
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import ScoredProposals, StructuralFault
+from tal_jax.data.text.near_names import find_id
 from tal_jax.data.text.table import header
 from tal_jax.data.text.text_file import read_head, read_text
 from tal_jax.errors import DataError

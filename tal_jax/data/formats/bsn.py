@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from tal_jax.data.annotations import find_id, subset_of_file
+from tal_jax.data.annotations import subset_of_file
 from tal_jax.data.formats.annotation_json import read_by_id, truth_of
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.json_file import as_dict
+from tal_jax.data.text.near_names import find_id
 from tal_jax.data.text.numerals import number
 from tal_jax.data.text.table import read_table
 from tal_jax.data.text.text_file import read_head

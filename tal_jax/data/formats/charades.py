@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 
 from tal_jax.data.annotations import from_videos, subset_of_file
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.numerals import number
 from tal_jax.data.text.table import has_columns, read_table

@@ -17,8 +17,9 @@ import re
 
 import numpy as np
 
-from tal_jax.data.annotations import ANNOTATION_FIELDS, from_videos, subset_of_file
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.annotation_fields import ANNOTATION_FIELDS
+from tal_jax.data.annotations import from_videos, subset_of_file
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.option_names import option
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.table import Row, has_columns, read_table

@@ -21,7 +21,7 @@ from tal_jax.data import arrays, containers
 from tal_jax.data.feature_groups import named
 from tal_jax.data.feature_store import FeatureStore, Part
 from tal_jax.data.formats import bmn
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import FrameFeatures
 from tal_jax.encoders import manifest
 from tal_jax.errors import DataError

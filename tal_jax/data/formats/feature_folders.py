@@ -17,7 +17,7 @@ from tal_jax.data.feature_groups import arranged, named
 from tal_jax.data.feature_store import FeatureStore, Part
 from tal_jax.data.formats import hdf5_tree
 from tal_jax.data.formats.feature_files import folder
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.errors import DataError
 
 _MOST = 200  # folders, beyond which they are not subsets or people

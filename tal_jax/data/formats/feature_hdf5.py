@@ -17,7 +17,7 @@ from tal_jax.data import arrays
 from tal_jax.data.feature_groups import named
 from tal_jax.data.feature_store import FeatureStore, Layout, Part
 from tal_jax.data.formats import hdf5_tree
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import FrameFeatures
 from tal_jax.errors import DataError
 

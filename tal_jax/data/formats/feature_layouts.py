@@ -23,7 +23,8 @@ from tal_jax.data.feature_store import FeatureStore, Layout
 from tal_jax.data.formats import bmn
 from tal_jax.data.formats.feature_files import folder
 from tal_jax.data.formats.feature_hdf5 import one_file
-from tal_jax.data.formats.registry import AUTO, Format, Probe
+from tal_jax.data.formats.format import Format, Probe
+from tal_jax.data.formats.registry import AUTO
 from tal_jax.errors import DataError
 
 _RESCALED_ROWS = 100

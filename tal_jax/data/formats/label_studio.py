@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tal_jax.data.annotations import from_videos, subset_of_file
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.json_file import load_json, plain, seen
 from tal_jax.data.text.numerals import number

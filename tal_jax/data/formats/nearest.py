@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tal_jax.data.formats import seen
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.text.table import column_key, delimiter_of
-
-if TYPE_CHECKING:
-  from tal_jax.data.formats.registry import Format, Probe
 
 # The names that files have for one thing; those of the formats' own fields among them.
 _MEANINGS = (

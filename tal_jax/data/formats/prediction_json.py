@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pathlib
 
+from tal_jax.data.formats.format import Format
 from tal_jax.data.formats.proposal_json import detect_results
-from tal_jax.data.formats.registry import Format
 from tal_jax.data.predictions import PredictionFile, read_predictions, write_predictions
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import ScoredProposals, StructuralFault
 from tal_jax.data.text.json_file import as_dict, load_json, members, plain, seen
 from tal_jax.errors import DataError

@@ -6,16 +6,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from tal_jax.data import arrays
+from tal_jax.data.formats.format import Probe
 from tal_jax.data.text.numerals import number
 from tal_jax.data.text.table import delimiter_of, header
 from tal_jax.data.text.text_file import what_it_is
 from tal_jax.errors import DataError
-
-if TYPE_CHECKING:
-  from tal_jax.data.formats.registry import Probe
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[\[\]{}]')
 _LEVELS = 4  # of objects in JSON that are looked at

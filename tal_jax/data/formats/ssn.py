@@ -27,10 +27,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tal_jax.data.annotations import find_id, from_videos, subset_of_file
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.annotations import from_videos, subset_of_file
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.option_names import advice
 from tal_jax.data.records import Annotations, ScoredProposals, StructuralFault, VideoAnnotation
+from tal_jax.data.text.near_names import find_id
 from tal_jax.data.text.text_file import read_text
 from tal_jax.data.video_info import lookup, read_video_info
 from tal_jax.errors import DataError

@@ -20,7 +20,7 @@ import re
 import numpy as np
 
 from tal_jax.data.annotations import IGNORED, from_videos, subset_of_file
-from tal_jax.data.formats.registry import Format, Probe
+from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
 from tal_jax.data.text.numerals import number
 from tal_jax.data.text.text_file import read_head, read_text

@@ -6,7 +6,7 @@ import bisect
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import NamedTuple
 
 _SUFFIXES = (".mp4", ".mkv", ".avi", ".webm", ".mov", ".npy")
@@ -113,3 +113,14 @@ def _begin(names: Sequence[tuple[str, str]], prefix: str) -> list[str]:
 def _quoted(names: Sequence[str]) -> str:
   more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
   return ", ".join(map(repr, names[:_SHOWN])) + more
+
+
+def find_id(video_id: str, names: Container[str]) -> str | None:
+  """The name under which a file keeps a video: the id itself, else with `v_` added or removed.
+
+  ActivityNet's annotations have ids without the prefix, many feature archives have them with it.
+  """
+  for name in (video_id, "v_" + video_id, video_id.removeprefix("v_")):
+    if name in names:
+      return name
+  return None

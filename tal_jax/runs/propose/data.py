@@ -17,6 +17,7 @@ from tal_jax.data import annotations as annotations_lib, option_faults
 from tal_jax.data.features import open_store, with_time
 from tal_jax.data.records import Annotations, FrameFeatures, Split
 from tal_jax.data.sources import SOURCES
+from tal_jax.data.text.near_names import find_id
 from tal_jax.errors import DataError
 
 UNSPLIT = "unsplit"
@@ -104,7 +105,7 @@ def _unsplit(*, annotations: str, features: str, fps: float = 0.0, stride: float
   annotated = annotations_lib.read_annotations(annotations)
   store = with_time(open_store(features, key=feature_key or None), annotated, fps=fps or None,
                     stride=stride or None, window=window or None)
-  ids = tuple(i for i in annotated.videos if annotations_lib.find_id(i, store.files))
+  ids = tuple(i for i in annotated.videos if find_id(i, store.files))
   if not ids:
     raise DataError(f"{features}: none of its {len(store.files)} videos is annotated in "
                     f"{annotations}; it has for example {store.ids()[0]!r}")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from tal_jax.data import time_units
-from tal_jax.data.annotations import frame_rate
+from tal_jax.data.annotation_fields import frame_rate
 from tal_jax.data.checks import labels as label_checks, units as unit_checks
 from tal_jax.data.checks.annotations import is_duration
 from tal_jax.data.predictions import PredictionFile

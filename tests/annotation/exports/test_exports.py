@@ -16,7 +16,8 @@ from tal_jax.annotation.rules.answers import submit
 from tal_jax.annotation.rules.decisions import adjudicate, dispute
 from tal_jax.annotation.rules.gold import add_gold
 from tal_jax.annotation.rules.leases import next_task
-from tal_jax.data.annotations import frame_rate, read_annotations
+from tal_jax.data.annotation_fields import frame_rate
+from tal_jax.data.annotations import read_annotations
 from tal_jax.errors import DataError
 from tests.annotation import campaigns
 

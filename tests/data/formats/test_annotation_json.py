@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tal_jax.data import annotations as annotations_lib
-from tal_jax.data.annotations import frame_rate, frame_segments, read_annotations
+from tal_jax.data.annotation_fields import ANNOTATION_FIELDS, frame_rate, frame_segments
+from tal_jax.data.annotations import read_annotations
 from tal_jax.data.formats import registry
 from tal_jax.errors import DataError
 from tests.data.formats.test_registry import JSON_SAMPLES
@@ -79,7 +80,7 @@ def test_opentad_writer(tmp_path):
   read = read_annotations(write(tmp_path, GOOD))
   annotations_lib.write_annotations(tmp_path / "again.json", read, format="opentad")
   again = read_annotations(tmp_path / "again.json")
-  fields = again.videos["b"].extra[annotations_lib.ANNOTATION_FIELDS]
+  fields = again.videos["b"].extra[ANNOTATION_FIELDS]
   assert fields == [{"label_id": 1, "segment(frames)": [25.0, 62.5]},
                     {"label_id": 0, "segment(frames)": [225.0, 75.0]}]
   np.testing.assert_array_equal(again.videos["b"].segments, read.videos["b"].segments)

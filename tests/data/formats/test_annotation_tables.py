@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from tal_jax.data.annotations import (
-  frame_segments,
-  from_videos,
-  read_annotations,
-  write_annotations,
-)
+from tal_jax.data.annotation_fields import frame_segments
+from tal_jax.data.annotations import from_videos, read_annotations, write_annotations
 from tal_jax.data.formats import registry
 from tal_jax.data.records import VideoAnnotation
 from tal_jax.errors import DataError

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tal_jax.data.annotations import IGNORED, frame_rate, read_annotations
+from tal_jax.data.annotation_fields import frame_rate
+from tal_jax.data.annotations import IGNORED, read_annotations
 from tal_jax.data.formats import registry
 from tal_jax.errors import DataError
 from tests.data.formats.test_registry import JSON_SAMPLES
