@@ -150,8 +150,8 @@ def _serving(config: ConfigDict, campaign: Campaign, setup: annotate_setup.Setup
   app = server.build_app(
       campaign, title=options.title, origin=options.address or None,
       suggestions=options.suggestions, examples=examples,
-      finished=lambda: loop.is_finished(campaign), by_link_only=by_link_only,
-      troubles=board.troubles,
+      program=server.Program(lambda: loop.is_finished(campaign), board.troubles),
+      by_link_only=by_link_only,
       crowd_origins=mturk_entry.SUBMIT_TO if options.oracle == "mturk" else ())
   media = folder / annotate_setup.MEDIA
   proxy_maker.clean(media)

@@ -23,11 +23,12 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from tal_jax.data import files
+from tal_jax.data import file_options, files
 from tal_jax.data.annotations import several
 from tal_jax.data.checks.annotations import is_duration
 from tal_jax.data.checks.problems import KINDS, NOTE, Report
-from tal_jax.data.checks.validation import validate
+from tal_jax.data.checks.validation import Read, validate
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.overview import class_counts, overview
 from tal_jax.data.parts import Parts, read_parts
 from tal_jax.data.proposals import sliding_windows
@@ -39,9 +40,6 @@ from tal_jax.runs.reports import check_data_html
 from tal_jax.runs.workdir import write_json, write_text
 
 PROBLEMS = 1  # exit code
-_READING = ("annotations_format", "features_format", "proposals_format", "fps", "stride", "window",
-            "feature_key", "num_proposals", "background", "video_info", "label",
-            "no_class")
 _MOST_WINDOWS = 3e7  # of all videos, that the memory is asked to hold
 _COLUMNS = (("subset", "subset"), ("videos", "videos"), ("hours", "hours"), ("classes", "classes"),
             ("instances", "instances"), ("empty_truths", "empty"), ("copied_truths", "copies"),
@@ -73,11 +71,10 @@ def run(config: ConfigDict, output: str | pathlib.Path) -> Result:
     return Result(None, None, [], {"source": source, "problems": []}, 0)
   if not data["annotations"]:
     raise DataError("data.annotations is not set: add --config.data.annotations=PATH")
-  options = {name: data[name] for name in _READING if data.get(name)}  # 0, "": not given
-  parts = read_parts(data["annotations"], features=data.get("features") or None,
-                     proposals=data.get("proposals") or None, **options)
-  report = _judge(parts, data)
-  draw, drawn = _proposals(parts, data)
+  options = FileOptions.of({name: data[name] for name in file_options.NAMES if name in data})
+  parts = read_parts(options)
+  report = _judge(parts, options, data)
+  draw, drawn = _proposals(parts, options)
   extents = None if parts.store is None else report.extents
   rows = overview(parts.annotations, extents, draw, ranked=not drawn)
   found = any(problem.severity != NOTE for problem in report.problems)
@@ -124,38 +121,36 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
   return lines
 
 
-def _judge(parts: Parts, data: Mapping[str, Any]) -> Report:
+def _judge(parts: Parts, options: FileOptions, data: Mapping[str, Any]) -> Report:
   """The report; a split that cannot be made is a problem of its own."""
   split = dict(data.get("split") or {})
-  sets, subsets, fault = None, None, None
+  sets, subsets = None, None
   if split:
     kind = split.pop("kind")
     subsets = files.split_subsets(kind, split)
     try:
       sets = files.split_by(parts.annotations, kind, split, data.get("seed", 0))
     except DataError as error:
-      fault = str(error)
+      sets = error
   with Reporter("check_data", counts_steps=False) as reporter:
     report = validate(
         parts.annotations, parts.store, split=sets, subsets=subsets,
-        annotations_file=", ".join(map(os.fspath, several(data["annotations"]))),
-        structural=parts.structural, proposals=parts.proposals,
-        proposals_file=os.fspath(data.get("proposals") or ""),
-        proposal_faults=parts.proposal_faults, allow_missing=data.get("allow_missing", False),
-        split_fault=fault, progress=lambda done, total: reporter.working("features", done, total))
+        read=Read(", ".join(map(os.fspath, several(options.annotations))), parts.structural,
+                  parts.proposals, os.fspath(options.proposals or ""), parts.proposal_faults),
+        allow_missing=options.allow_missing,
+        progress=lambda done, total: reporter.working("features", done, total))
   return report
 
 
-def _proposals(parts: Parts, data: Mapping[str, Any]):
+def _proposals(parts: Parts, options: FileOptions):
   """The proposals by id, and what they are where no file has them ("" for a file)."""
   videos = parts.annotations.videos
   if parts.proposals is not None:
     names = {key: find_id(key, parts.proposals) for key in videos}
     return lambda key: None if names[key] is None else parts.proposals[names[key]], ""
-  windows = {name: value or None for name, value in (data.get("windows") or {}).items()}
-  if not windows:
+  if not options.windows:
     return None, ""
-  windows["most"] = data.get("num_proposals") or None
+  windows = {**options.windows, "most": options.num_proposals}
   try:
     sliding_windows(1.0, **windows)  # faulty options fail here, not at the first video
   except TypeError as error:

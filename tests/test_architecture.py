@@ -137,3 +137,15 @@ def test_the_host_side_does_without_jax():
   done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, text=True,
                         capture_output=True)
   assert done.stdout.strip() == "[]"
+
+
+def test_no_reader_takes_more_than_eight_arguments():
+  """Whoever has more to say has a record for it."""
+  for module, path in modules().items():
+    if room(module) not in ("data", "annotation", "annotation.active", "video"):
+      continue
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+      if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        names = [x.arg for x in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs,
+                                 node.args.vararg, node.args.kwarg) if x is not None]
+        assert len([x for x in names if x not in ("self", "cls")]) <= 8, (module, node.name)

@@ -19,6 +19,7 @@ import numpy as np
 from configs import files
 from experiments import check_data
 from experiments.benchmarks.timing import peak_mib, spread
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.parts import read_parts
 
 _WIDTH = 16
@@ -95,7 +96,7 @@ def _write(path: pathlib.Path, database: dict[str, Any]) -> None:
 
 
 def _read(annotations: pathlib.Path, features: pathlib.Path) -> None:
-  store = read_parts(str(annotations), features=str(features), **_GRID).store
+  store = read_parts(FileOptions(annotations=annotations, features=features, **_GRID)).store
   for video_id in store.ids():
     store(video_id)
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tal_jax.data import video_info
+from tal_jax.data.file_options import Paths
 from tal_jax.data.formats import registry
 from tal_jax.data.option_names import advice
 from tal_jax.data.records import Annotations, StructuralFault, VideoAnnotation
@@ -33,8 +34,6 @@ IGNORED = "ignored_segments"  # in `extra`: [[start, end], ...] that count neith
 _GIVE_INFO = ("Give {}: a csv with video_id,duration, as EPIC_100_video_info.csv is, or other "
               "annotations that have them.")
 _SUBSETS = {"train": "training", "val": "validation", "valid": "validation", "test": "testing"}
-
-Paths = str | os.PathLike | Iterable[str | os.PathLike]
 
 
 class Scan(NamedTuple):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect as inspect_lib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
 
 from tal_jax.data import annotations as annotations_lib, splits
-from tal_jax.data.checks.validation import Report, validate
-from tal_jax.data.formats import registry
+from tal_jax.data.checks.validation import Read, Report, validate
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.records import Annotations, RawData, Split
 from tal_jax.errors import DataError
@@ -26,7 +26,8 @@ _DRAWN = ("class", "subject", "drawn_subjects")  # those that depend on the seed
 _SUBSET_OPTIONS = ("knowledge_subset", "selection_subset", "testing_subset")
 
 
-def load(*, report_path: str | os.PathLike | None = None, **options: Any) -> RawData:
+def load(options: FileOptions, *, split: str, split_options: Mapping[str, Any], seed: int,
+         caption: str | None = None, report_path: str | os.PathLike | None = None) -> RawData:
   """Reads and validates real data; the arguments are those of `inspect`.
 
   The report's warnings go to the log, all of it to `report_path` if given.
@@ -34,7 +35,8 @@ def load(*, report_path: str | os.PathLike | None = None, **options: Any) -> Raw
   Raises:
     DataError: a fatal problem; the message is the bounded report.
   """
-  raw, report = inspect(**options)
+  raw, report = inspect(options, split=split, split_options=split_options, seed=seed,
+                        caption=caption)
   if report_path is not None:
     report.write(report_path)
   report.raise_if_fatal()
@@ -46,35 +48,15 @@ def load(*, report_path: str | os.PathLike | None = None, **options: Any) -> Raw
   return raw
 
 
-def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Paths,
-            split: str, split_options: Mapping[str, Any], seed: int,
-            annotations_format: str = registry.AUTO, features_format: str = registry.AUTO,
-            proposals_format: str = registry.AUTO, fps: float | None = None,
-            stride: float | None = None, window: float | None = None,
-            feature_key: str | None = None, proposals: str | os.PathLike | None = None,
-            num_proposals: int | None = None, windows: Mapping[str, Any] | None = None,
-            background: bool = False, video_info: str | os.PathLike | None = None,
-            label: str | None = None, no_class: str | Sequence[str] = (),
-            allow_missing: bool = False,
+def inspect(options: FileOptions, *, split: str, split_options: Mapping[str, Any], seed: int,
             caption: str | None = None) -> tuple[RawData | None, Report]:
   """Reads real data and reports everything wrong with them.
 
   Args:
-    annotations: a file, or several with commas between, each with other videos.
-    features: a folder or file, or several whose features are put side by side.
+    options: where the parts are, and how they are read.
     split: a name in SPLITS.
     split_options: its other arguments, e.g. num_knowledge_classes, testing_subset, path.
     seed: of the split.
-    annotations_format, features_format, proposals_format: names of formats; "auto" detects them.
-    fps, stride, window: time grid of the features, see `TimeGrid`; None takes what the features or
-      their layout say, else the frame rate of each video, stride 1 and window 1.
-    feature_key: array name inside .npz files or HDF5 groups.
-    proposals: file or folder; None draws sliding windows.
-    num_proposals: the most proposals of a video: the best of the file, or the longest windows.
-    windows: arguments of `sliding_windows`, only without `proposals`.
-    background, video_info, label: of the annotation formats that have them (Kinetics, EPIC, SSN).
-    no_class: labels, or fields of truths, that are no class: their truths are left out.
-    allow_missing: takes videos without features or proposals out of the split, with a warning.
     caption: stands under plots; default: the name of the annotation file.
 
   Returns:
@@ -83,15 +65,11 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
   Raises:
     DataError: a path or an option that makes even the report impossible.
   """
-  if proposals is not None and windows:
+  if options.proposals is not None and options.windows:
     raise DataError("data.proposals and data.windows exclude each other: the proposals come from "
                     "the file or from sliding windows.")
-  files = annotations_lib.several(annotations)
-  parts = read_parts(
-      files, features=features, proposals=proposals, annotations_format=annotations_format,
-      features_format=features_format, proposals_format=proposals_format, fps=fps, stride=stride,
-      window=window, feature_key=feature_key, num_proposals=num_proposals, background=background,
-      video_info=video_info, label=label, no_class=no_class)
+  files = annotations_lib.several(options.annotations)
+  parts = read_parts(options)
   annotated, store, read = parts.annotations, parts.store, parts.proposals
   sets, split_error = None, None
   try:
@@ -100,9 +78,9 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
     split_error = error  # the report first: its wrong subset names are the likely cause
   report = validate(
       annotated, store, split=sets, subsets=split_subsets(split, split_options),
-      annotations_file=", ".join(map(os.fspath, files)), structural=parts.structural,
-      proposals=read, proposals_file=os.fspath(proposals or ""),
-      proposal_faults=parts.proposal_faults, allow_missing=allow_missing)
+      read=Read(", ".join(map(os.fspath, files)), parts.structural, read,
+                os.fspath(options.proposals or ""), parts.proposal_faults),
+      allow_missing=options.allow_missing)
   report = report._replace(summary="\n".join([report.summary, *parts.detected]))
   if report.is_fatal:
     return None, report
@@ -111,8 +89,8 @@ def inspect(*, annotations: annotations_lib.Paths, features: annotations_lib.Pat
   if report.unusable:
     sets = splits.checked(Split(*(tuple(i for i in ids if i not in report.unusable)
                                   for ids in sets)), cold=not sets.knowledge_source)
-  draw = proposals_by_video(annotated, read, {"most": num_proposals, **(windows or {})},
-                            "data.windows")
+  draw = proposals_by_video(annotated, read, {"most": options.num_proposals,
+                                              **(options.windows or {})}, "data.windows")
   return RawData(annotated, store, draw, sets, search_videos(annotated, sets),
                  caption or ", ".join(map(os.path.basename, files))), report
 

@@ -5,8 +5,7 @@ Only the annotations must be there. Features stay on disk.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from tal_jax.data.annotation_fields import frame_rate
 from tal_jax.data.checks import labels as label_checks
 from tal_jax.data.feature_store import FeatureStore
 from tal_jax.data.features import open_store, with_time
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.formats import registry
 from tal_jax.data.proposals import clip_to_video, ranked, sliding_windows
 from tal_jax.data.records import Annotations, StructuralFault
@@ -34,54 +34,43 @@ class Parts(NamedTuple):
   detected: tuple[str, ...]  # what each path was read as, and why
 
 
-def read_parts(annotations: annotations_lib.Paths, *,
-               features: annotations_lib.Paths | None = None,
-               proposals: str | os.PathLike | None = None,
-               annotations_format: str = registry.AUTO, features_format: str = registry.AUTO,
-               proposals_format: str = registry.AUTO, fps: float | None = None,
-               stride: float | None = None, window: float | None = None,
-               feature_key: str | None = None, num_proposals: int | None = None,
-               background: bool = False, video_info: str | os.PathLike | None = None,
-               label: str | None = None, no_class: str | Sequence[str] = ()) -> Parts:
-  """Reads what is given; the arguments are those of `files.inspect`.
+def read_parts(options: FileOptions) -> Parts:
+  """Reads what is given.
 
   Raises:
     DataError: a path or an option that makes even a report impossible.
   """
-  for path in annotations_lib.several(annotations):
+  files = annotations_lib.several(options.annotations)
+  for path in files:
     public_sets.check_there(path)
   annotated, structural, detected = annotations_lib.scan(
-      annotations_lib.several(annotations), format=annotations_format, background=background,
-      video_info=video_info, label=label)
-  names = no_class.split(",") if isinstance(no_class, str) else no_class
+      files, format=options.annotations_format, background=options.background,
+      video_info=options.video_info, label=options.label)
+  unwanted = options.no_class
+  names = unwanted.split(",") if isinstance(unwanted, str) else unwanted
   annotated = label_checks.set_aside(annotated, [name for name in names if name.strip()])
-  parts = parts_of(
-      annotated, features=features, proposals=proposals, features_format=features_format,
-      proposals_format=proposals_format, fps=fps, stride=stride, window=window,
-      feature_key=feature_key, num_proposals=num_proposals)
+  parts = parts_of(annotated, options)
   return parts._replace(structural=tuple(structural), detected=(*detected, *parts.detected))
 
 
-def parts_of(annotated: Annotations, *, features: annotations_lib.Paths | None = None,
-             proposals: str | os.PathLike | None = None, features_format: str = registry.AUTO,
-             proposals_format: str = registry.AUTO, fps: float | None = None,
-             stride: float | None = None, window: float | None = None,
-             feature_key: str | None = None, num_proposals: int | None = None) -> Parts:
+def parts_of(annotated: Annotations, options: FileOptions) -> Parts:
   """`read_parts` of annotations that are in memory."""
   store, detected = None, []
-  if features is not None:
-    for path in annotations_lib.several(features):
+  if options.features is not None:
+    for path in annotations_lib.several(options.features):
       public_sets.check_there(path)
-    store = with_time(open_store(features, key=feature_key, format=features_format), annotated,
-                      fps=fps, stride=stride, window=window)
+    store = open_store(options.features, key=options.feature_key, format=options.features_format)
+    store = with_time(store, annotated, fps=options.fps, stride=options.stride,
+                      window=options.window)
     detected.append(store.statement)
   read, faults = None, ()
-  if proposals is not None:
+  if options.proposals is not None:
     reading = registry.read(
-        proposals, "proposals", format=proposals_format, strict=False,
+        options.proposals, "proposals", format=options.proposals_format, strict=False,
         durations={video_id: video.duration for video_id, video in annotated.videos.items()},
-        rates=frame_rates(annotated, fps))
-    read = {video_id: ranked(found, num_proposals) for video_id, found in reading.value.items()}
+        rates=frame_rates(annotated, options.fps))
+    read = {video_id: ranked(found, options.num_proposals)
+            for video_id, found in reading.value.items()}
     faults = reading.faults
     detected.append(reading.statement)
   return Parts(annotated, (), store, read, faults, tuple(detected))

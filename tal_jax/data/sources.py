@@ -15,6 +15,7 @@ from typing import Any
 from tal_jax.data import assemble, files, option_faults, public_sets
 from tal_jax.data.annotations import read_annotations
 from tal_jax.data.dataset import Dataset
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.records import RawData
 from tal_jax.data.simulation import data_set as simulated
 from tal_jax.errors import DataError
@@ -34,22 +35,17 @@ def _activitynet_annotations(*, seed: int, annotations: str, split: Mapping[str,
 
 
 def _files(*, seed: int, split: Mapping[str, Any], annotations: str | tuple[str, ...],
-           features: str | tuple[str, ...], fps: float = 0.0, stride: float = 0.0,
-           window: float = 0.0, proposals: str = "", num_proposals: int = 0,
-           windows: Mapping[str, Any] | None = None, feature_key: str = "", video_info: str = "",
-           label: str = "", **options: Any) -> RawData:
-  """0 and "" stand for "not given": a config field must keep its type when it is overridden."""
+           features: str | tuple[str, ...], caption: str | None = None,
+           **options: Any) -> RawData:
   for name, value in (("annotations", annotations), ("features", features)):
     if not value:
       raise DataError(f"data.{name} is not set: add --config.data.{name}=PATH")
   split = dict(split)
-  drawn = {name: value or None for name, value in (windows or {}).items()}
+  if options.get("proposals"):
+    options.pop("windows", None)
   return files.load(
-      seed=seed, split=split.pop("kind"), split_options=split, annotations=annotations,
-      features=features, fps=fps or None, stride=stride or None, window=window or None,
-      proposals=proposals or None, num_proposals=num_proposals or None,
-      windows=None if proposals else drawn, feature_key=feature_key or None,
-      video_info=video_info or None, label=label or None, **options)
+      FileOptions.of({"annotations": annotations, "features": features, **options}),
+      split=split.pop("kind"), split_options=split, seed=seed, caption=caption)
 
 
 def _tfds(**options: Any) -> RawData:

@@ -13,6 +13,7 @@ from tal_jax.annotation import housekeeping
 from tal_jax.annotation.housekeeping import Board, Part
 from tal_jax.annotation.videos import preparing, proxy_maker
 from tal_jax.annotation.web import server
+from tal_jax.annotation.web.server import Program
 from tal_jax.errors import DataError
 from tests.annotation import campaigns, sites
 from tests.annotation.test_patience import Faults
@@ -158,7 +159,7 @@ def test_a_server_that_ends_is_started_again_at_its_address(tmp_path, monkeypatc
 
 def test_operators_read_what_is_not_done(tmp_path):
   board = Board(lambda _: None)
-  with sites.running(tmp_path, troubles=board.troubles) as site:
+  with sites.running(tmp_path, program=Program(troubles=board.troubles)) as site:
     assert site.operator.get("/api/campaign").json()["troubles"] == []
     board.failed("sweeping", "KeyError: 'ours'", passes=False, pause=30.0)
     shown, = site.operator.get("/api/campaign").json()["troubles"]

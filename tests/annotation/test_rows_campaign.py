@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tal_jax.annotation.active import campaign_data, loop
+from tal_jax.annotation.active import loop
 from tal_jax.models.localizer import Detections
 from tal_jax.pool import PROPOSALS, ROWS
 from tests.annotation import campaigns
+from tests.annotation.active import test_campaign_data
 from tests.annotation.active.test_campaign_data import (
   ANNOTATIONS,
   INTENDED,
@@ -22,8 +23,8 @@ __all__ = ["features"]  # the fixture
 
 
 def load(features, **options):
-  return campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features,
-                            **OPTIONS | options)
+  return test_campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features,
+                                 **OPTIONS | options)
 
 
 @pytest.mark.parametrize("reads", [(ROWS,), (PROPOSALS, ROWS)])

@@ -9,6 +9,7 @@ import pytest
 from configs import files
 from tal_jax.data import files as lib
 from tal_jax.data.annotations import read_annotations, select, write_annotations
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.records import TimeGrid
 from tal_jax.errors import DataError
 
@@ -29,8 +30,18 @@ def make(folder, **changes):
               split="subject", split_options={"num_knowledge_subjects": 1}, seed=0) | changes
 
 
+def inspect(*, split, split_options, seed, caption=None, **options):
+  return lib.inspect(FileOptions(**options), split=split, split_options=split_options, seed=seed,
+                     caption=caption)
+
+
+def load(*, report_path=None, split, split_options, seed, **options):
+  return lib.load(FileOptions(**options), split=split, split_options=split_options, seed=seed,
+                  report_path=report_path)
+
+
 def test_load(tmp_path):
-  raw = lib.load(**make(tmp_path, windows={"shortest": 4.0}), report_path=tmp_path / "report.txt")
+  raw = load(**make(tmp_path, windows={"shortest": 4.0}), report_path=tmp_path / "report.txt")
   assert list(map(len, raw.split)) == [2, 4, 6] and raw.caption == "a.json"
   assert raw.features("t3").grid == TimeGrid(10.0, 5.0, 5.0)
   np.testing.assert_array_equal(raw.features("t3").values, np.full((40, 2), 4.0))
@@ -42,16 +53,16 @@ def test_load(tmp_path):
 
 def test_what_was_detected_is_said(tmp_path):
   options = make(tmp_path)
-  _, report = lib.inspect(**options)
+  _, report = inspect(**options)
   assert report.text().splitlines()[1:4] == [
       f"{options['annotations']}: annotations in the format 'activitynet' (JSON with 'database')",
       f"{options['features']}: features in the format 'folder' (a folder of 12 .npy files)",
       "time grid: fps of each video, stride 5 as given, window 5 as given"]
-  _, report = lib.inspect(**options, features_format="actionformer_thumos")
+  _, report = inspect(**options, features_format="actionformer_thumos")
   assert "'actionformer_thumos' (as asked)" in report.text()
   for kind in ("annotations", "features", "proposals"):
     with pytest.raises(DataError, match=f"data.{kind}_format = 'x'; there are auto, "):
-      lib.inspect(**options, **{f"{kind}_format": "x", "proposals": options["annotations"]})
+      inspect(**options, **{f"{kind}_format": "x", "proposals": options["annotations"]})
 
 
 def test_formats_of_several_kinds_at_once(tmp_path):
@@ -66,7 +77,7 @@ def test_formats_of_several_kinds_at_once(tmp_path):
     np.save(tmp_path / "flow" / f"v_{video_id}.npy", np.ones((39, 3)))
   (tmp_path / "p.csv").write_text("f-init f-end score video-name\n" + "".join(
       f"0 {n} {n / 100} {i}\n" for i in IDS for n in (20, 30)))
-  raw, report = lib.inspect(**options | dict(
+  raw, report = inspect(**options | dict(
       annotations=f"{files[0]},{files[1]}", features=f"{options['features']},{tmp_path / 'flow'}",
       proposals=tmp_path / "p.csv", num_proposals=1))
   assert raw.caption == "train.csv, val.csv" and not report.problems
@@ -76,14 +87,14 @@ def test_formats_of_several_kinds_at_once(tmp_path):
 
 
 def test_split_by_class_has_no_search(tmp_path):
-  raw = lib.load(**make(tmp_path, split="class", split_options={"num_knowledge_classes": 1}))
+  raw = load(**make(tmp_path, split="class", split_options={"num_knowledge_classes": 1}))
   assert raw.search is None and list(map(len, raw.split)) == [2, 4, 4]
 
 
 def test_split_by_list(tmp_path):
   (tmp_path / "split.json").write_text(json.dumps(
       {"knowledge_source": ["t0"], "selection": ["t1"], "testing": ["v0"]}))
-  raw, report = lib.inspect(**make(tmp_path, split="list",
+  raw, report = inspect(**make(tmp_path, split="list",
                                    split_options={"path": tmp_path / "split.json"}))
   assert raw.split == (("t0",), ("t1",), ("v0",)) and report.count("in no set") == 9
 
@@ -105,7 +116,7 @@ def test_split_by_list(tmp_path):
     ("age", {}, "'age'; there are class, drawn_subjects, list, subject, subsets")])
 def test_options_of_another_kind_of_split(tmp_path, kind, options, message):
   with pytest.raises(DataError) as fault:
-    lib.inspect(**make(tmp_path, split=kind, split_options=options))
+    inspect(**make(tmp_path, split=kind, split_options=options))
   text = str(fault.value)
   assert f"data.split.kind = {message}" in text and "\n" not in text and "argument" not in text
 
@@ -129,22 +140,22 @@ def test_hdf5_and_proposals_file(tmp_path):
              for i in IDS}
   (tmp_path / "p.json").write_text(json.dumps({"results": results}))
   options.update(features=tmp_path / "f.h5", proposals=tmp_path / "p.json", num_proposals=1)
-  raw, report = lib.inspect(**options)
+  raw, report = inspect(**options)
   assert raw.features("t0").values.shape == (40, 3) and raw.caption == "mine"
   np.testing.assert_array_equal(raw.proposals("t0"), [[15, 20]])
   assert report.count("proposals outside the video") == 12
   with pytest.raises(DataError, match="exclude each other"):
-    lib.inspect(**options, windows={"overlap": 0.5})
+    inspect(**options, windows={"overlap": 0.5})
 
 
 def test_fatal_faults_stop_load_with_one_report(tmp_path):
   options = make(tmp_path)
   (tmp_path / "features" / "t1.npy").unlink()
   np.save(tmp_path / "features" / "v1.npy", np.full((40, 2), np.nan))
-  raw, report = lib.inspect(**options)
+  raw, report = inspect(**options)
   assert raw is None and report.count("no features") == report.count("non-finite feature") == 1
   with pytest.raises(DataError, match="(?s)no features.*t1.*non-finite feature.*v1.npy"):
-    lib.load(**options, report_path=tmp_path / "report.txt")
+    load(**options, report_path=tmp_path / "report.txt")
   assert "v1.npy" in (tmp_path / "report.txt").read_text()
 
 
@@ -152,7 +163,7 @@ def test_allow_missing_drops_and_says_so(tmp_path):
   options = make(tmp_path, allow_missing=True)
   for video_id in ("t4", "v1"):
     (tmp_path / "features" / f"{video_id}.npy").unlink()
-  raw, report = lib.inspect(**options)
+  raw, report = inspect(**options)
   assert report.count("dropped video") == 2
   assert not {"t4", "v1"} & set(sum(raw.split, ())) and len(sum(raw.split, ())) == 10
 
@@ -169,7 +180,7 @@ def test_faults_of_unused_videos_are_notes(tmp_path):
   vary(options)
   content["database"]["z"] = {"subset": "testing", "annotations": [{"segment": [1, 2]}]}
   (tmp_path / "a.json").write_text(json.dumps(content))
-  raw, report = lib.inspect(**options)
+  raw, report = inspect(**options)
   assert raw is not None and report.count("fault of an unused video") == 2
   assert "z: structure: annotations[0] has no text 'label'" in report.text()
 
@@ -181,10 +192,10 @@ def test_labels_that_are_no_class(tmp_path):
   truths = content["database"]["t0"]["annotations"]
   truths += [{"segment": [9, 10], "label": "Ambiguous"}, {"segment": [10, 11], "label": "C0"}]
   (tmp_path / "a.json").write_text(json.dumps(content))
-  raw, report = lib.inspect(**options)
+  raw, report = inspect(**options)
   assert report.count("label that is no class") == report.count("labels alike") == 1
   assert "'Ambiguous', 1 instance(s)" in report.text() and "'C0', 'c0'" in report.text()
-  raw, report = lib.inspect(**options, no_class="ambiguous, C0")
+  raw, report = inspect(**options, no_class="ambiguous, C0")
   assert raw.annotations.classes == ("c1", "c2") and not report.count("label that is no class")
 
 
@@ -192,7 +203,7 @@ def test_wrong_subset_name_is_explained(tmp_path):
   options = make(tmp_path)
   options["split_options"]["testing_subset"] = "Validation"
   with pytest.raises(DataError, match="'Validation'; there are 'training', 'validation'; did you"):
-    lib.load(**options)
+    load(**options)
 
 
 def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
@@ -200,7 +211,7 @@ def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
   content = json.loads((tmp_path / "a.json").read_text())
   del content["database"]["t2"]["duration"]
   (tmp_path / "a.json").write_text(json.dumps(content))
-  raw, report = lib.inspect(**options)
+  raw, report = inspect(**options)
   assert raw is None and report.count("bad duration") == 1 and not report.count("structure")
   assert "t2: lacks the field(s) duration" in report.text()
 
@@ -215,17 +226,17 @@ def test_faults_of_the_annotation_file_are_in_the_report(tmp_path):
 ])
 def test_wrong_options(tmp_path, changes, message):
   with pytest.raises(DataError, match=message):
-    lib.inspect(**make(tmp_path, **changes))
+    inspect(**make(tmp_path, **changes))
 
 
 def test_hapt_is_clean(data_dir):
   folder = data_dir / "hapt"
-  raw, report = lib.inspect(
+  raw, report = inspect(
       annotations=folder / "hapt.json", features=folder / "features", stride=10, window=50, seed=0,
       split="subject", split_options={"num_knowledge_subjects": 6})
   assert not report.problems and sum(map(len, raw.split)) == 340
   # The wrong frame rate, a common fault, is noticed on every video.
-  _, report = lib.inspect(
+  _, report = inspect(
       annotations=folder / "hapt.json", features=folder / "features", fps=25, stride=10, window=50,
       seed=0, split="subject", split_options={"num_knowledge_subjects": 6})
   assert report.count("features do not span the video") == 340

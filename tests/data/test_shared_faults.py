@@ -8,7 +8,7 @@ import pytest
 from tal_jax.data import arrays
 from tal_jax.data.annotation_fields import frame_rate
 from tal_jax.data.annotations import from_videos, read_annotations
-from tal_jax.data.checks.validation import validate
+from tal_jax.data.checks.validation import Read, validate
 from tal_jax.data.features import open_store
 from tal_jax.data.ground_truth import read_subset
 from tal_jax.data.records import VideoAnnotation
@@ -25,7 +25,7 @@ def annotations(segments, ids=None):
 
 
 def report(truth, **options):
-  return validate(truth, None, split=None, **options)
+  return validate(truth, None, split=None, read=Read(**options))
 
 
 @pytest.mark.parametrize(("segments", "why"), [

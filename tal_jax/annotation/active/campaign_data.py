@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -23,9 +23,9 @@ from tal_jax.annotation.videos.media import Probe
 from tal_jax.data import annotations as annotations_lib, assemble
 from tal_jax.data.annotation_fields import ANNOTATION_FIELDS
 from tal_jax.data.checks.problems import Report
-from tal_jax.data.checks.validation import validate
+from tal_jax.data.checks.validation import Read, validate
 from tal_jax.data.dataset import Dataset
-from tal_jax.data.formats import registry
+from tal_jax.data.file_options import AUTO, FileOptions
 from tal_jax.data.parts import parts_of, proposals_by_video
 from tal_jax.data.proposals import sliding_windows
 from tal_jax.data.records import Annotations, FrameFeatures, RawData, Split, VideoAnnotation
@@ -35,33 +35,32 @@ from tal_jax.pool import PROPOSALS, take
 SELECTION_SUBSET = "campaign"
 
 
-def read_annotated(path: annotations_lib.Paths, *, format: str = registry.AUTO) -> Annotations:
+def read_annotated(path: annotations_lib.Paths, *, format: str = AUTO) -> Annotations:
   """The annotation file with Testing and Knowledge-Source; "" has none of them."""
   return annotations_lib.read_annotations(path, format=format) if path else Annotations({}, ())
 
 
-def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations, *, slots: int,
-         encoder: str, features: str, features_format: str = registry.AUTO, feature_key: str = "",
-         fps: float = 0.0, stride: float = 0.0, window: float = 0.0, proposals: str = "",
-         proposals_format: str = registry.AUTO, num_proposals: int = 0,
-         windows: Mapping[str, Any] | None = None, testing_subset: str = "",
-         knowledge_subset: str = "", allow_missing: bool = False, normalize: str = "standardize",
-         dtype: str = "float32", storage: str = "", reads: Sequence[str] = (PROPOSALS,),
-         progress: Callable[[int, int], None] | None = None,
-         contents: dict[str, str] | None = None) -> Dataset:
-  """Loads, validates, encodes and normalises; 0 and "" stand for "not given".
+class Videos(NamedTuple):
+  """What a campaign knows of the videos that its learner works on."""
+
+  probes: Mapping[str, Probe]  # of the videos of Selection, by id
+  intended: Intended  # the labels asked for, of each of them
+  annotated: Annotations  # where the subsets are; its videos may not be in `probes`
+  slots: int  # places for instances of each label of a video
+  testing_subset: str = ""  # "": there is none
+  knowledge_subset: str = ""
+
+
+def load(campaign: Videos, options: FileOptions, *,
+         contents: dict[str, str] | None = None, **pooling: Any) -> Dataset:
+  """Loads, validates, encodes and normalises.
 
   Args:
-    probes: of the videos of Selection, by id.
-    intended: the labels asked for, of each of them.
-    annotated: where the subsets are; its videos may not be in `probes`.
-    slots: places for instances of each label of a video.
-    encoder, normalize, dtype, storage, reads: as in `assemble.assemble`.
-    features, features_format, feature_key, fps, stride, window, proposals, proposals_format,
-      num_proposals, windows, allow_missing: as in `files.inspect`.
-    testing_subset, knowledge_subset: names of subsets; "" means that there is none.
-    progress: called with (videos done, videos in all).
+    campaign: the videos.
+    options: where their features and proposals are.
     contents: gets a digest of each video's features, by id: the same wherever they are kept.
+    **pooling: `encoder`, `normalize`, `dtype`, `storage`, `reads` and `progress` of
+      `assemble.assemble`.
 
   Returns:
     The data set; `ids` of a set that there is none of is empty, as is its pool.
@@ -69,40 +68,37 @@ def load(probes: Mapping[str, Probe], intended: Intended, annotated: Annotations
   Raises:
     DataError: whatever is wrong with the data or the settings.
   """
-  if not features:
+  probes, intended, annotated = campaign.probes, campaign.intended, campaign.annotated
+  if not options.features:
     raise DataError("data.features is not set: add --config.data.features=PATH (made by "
                     "experiments.extract_features, for instance)")
   selection = {video_id: VideoAnnotation(video_id, SELECTION_SUBSET, looked_at.duration,
                                          np.zeros((0, 2)), (), {"fps": looked_at.fps})
                for video_id, looked_at in probes.items()}
   classes = sorted({label for video_id in selection for label in intended[video_id]})
-  testing = _of_classes(_subset(annotated, testing_subset, "testing_subset"), classes)
-  knowledge = _subset(annotated, knowledge_subset, "knowledge_subset")
+  testing = _of_classes(_subset(annotated, campaign.testing_subset, "testing_subset"), classes)
+  knowledge = _subset(annotated, campaign.knowledge_subset, "knowledge_subset")
   videos = annotations_lib.from_videos([*selection.values(), *testing.values(),
                                         *knowledge.values()])
   split = Split(tuple(knowledge), tuple(selection), tuple(testing))
-  parts = parts_of(
-      videos, features=features, proposals=proposals or None, features_format=features_format,
-      proposals_format=proposals_format, fps=fps or None, stride=stride or None,
-      window=window or None, feature_key=feature_key or None, num_proposals=num_proposals or None)
-  report = validate(videos, parts.store, split=split, annotations_file="the campaign",
-                    proposals=parts.proposals, proposals_file=os.fspath(proposals),
-                    proposal_faults=parts.proposal_faults, allow_missing=allow_missing,
-                    unlabelled=("selection",))
+  parts = parts_of(videos, options)
+  report = validate(
+      videos, parts.store, split=split, unlabelled=("selection",),
+      allow_missing=options.allow_missing,
+      read=Read("the campaign", (), parts.proposals, os.fspath(options.proposals or ""),
+                parts.proposal_faults))
   _judge(report)
   split = Split(*(tuple(i for i in ids if i not in report.unusable) for ids in split))
   if not split.selection:
     raise DataError("no video of the campaign can be used")
-  drawn = {name: value or None for name, value in (windows or {}).items()}
-  drawn["most"] = num_proposals or None
-  draw = proposals_by_video(videos, parts.proposals, {} if proposals else drawn, "data.windows")
-  if parts.proposals is None and num_proposals and PROPOSALS in reads:
+  drawn = {**(options.windows or {}), "most": options.num_proposals}
+  draw = proposals_by_video(videos, parts.proposals, {} if options.proposals else drawn,
+                            "data.windows")
+  if parts.proposals is None and drawn["most"] and PROPOSALS in pooling.get("reads", (PROPOSALS,)):
     _tell_of_bounded(videos, split.selection, drawn)
   store = parts.store if contents is None else _noting(parts.store, contents)
-  data = _assembled(videos, intended, split, store, draw, encoder=encoder,
-                    normalize=normalize, dtype=dtype, storage=storage, reads=reads,
-                    progress=progress)
-  labels = slot_labels([list(intended[i]) for i in split.selection], data.classes, slots)
+  data = _assembled(videos, intended, split, store, draw, **pooling)
+  labels = slot_labels([list(intended[i]) for i in split.selection], data.classes, campaign.slots)
   return data._replace(selection=data.selection._replace(
       truths=np.zeros((*labels.shape, 2), np.float32), truth_labels=labels,
       truth_mask=np.zeros(labels.shape, bool)))
@@ -182,8 +178,8 @@ def _judge(report: Report) -> None:
   (logging.warning if report.problems else logging.info)("%s", report.text())
 
 
-def _assembled(videos: Annotations, intended: Intended, split: Split, store, draw, *, encoder: str,
-               **options: Any) -> Dataset:
+def _assembled(videos: Annotations, intended: Intended, split: Split, store, draw,
+               **pooling: Any) -> Dataset:
   """The pools. Intended labels stand as truths without length, which a pool leaves out."""
   selection = set(split.selection)
   labelled = annotations_lib.from_videos(
@@ -194,7 +190,7 @@ def _assembled(videos: Annotations, intended: Intended, split: Split, store, dra
   data = assemble.assemble(
       RawData(labelled, store, draw, split._replace(
           testing=split.testing or stand_in, knowledge_source=split.knowledge_source or stand_in),
-              None, "a campaign"), name="campaign", encoder=encoder, **options)
+              None, "a campaign"), name="campaign", **pooling)
   none = {name: take(getattr(data, name), np.arange(0))
           for name in ("testing", "knowledge_source") if not getattr(split, name)}
   return data._replace(ids=split, testing_annotations=annotations_lib.select(

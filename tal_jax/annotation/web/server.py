@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from absl import logging
@@ -51,10 +51,18 @@ _SAY_EVERY = 60.0  # seconds, of a fault that lasts
 _LOOK_EVERY = 0.1  # seconds, whether it is time to serve again
 
 
+class Program(NamedTuple):
+  """What the pages ask of the program that they are part of."""
+
+  # Whether no more rounds will come, asked when a worker finds no task.
+  finished: Callable[[], bool] = lambda: False
+  # What of the program is not done now, for the operators.
+  troubles: Callable[[], Sequence[Trouble]] = lambda: ()
+
+
 def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
               suggestions: bool = False, examples: Mapping[str, Mapping[str, Any]] | None = None,
-              finished: Callable[[], bool] = lambda: False, by_link_only: bool = True,
-              troubles: Callable[[], Sequence[Trouble]] = lambda: (),
+              program: Program | None = None, by_link_only: bool = True,
               crowd_origins: Sequence[str] = ()) -> Starlette:
   """The application of one campaign.
 
@@ -66,10 +74,9 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
     suggestions: shows annotators the model's detections. They bias [a choice of the campaign].
     examples: class -> {"text", "segments", "duration"}, what an instance looks like; the last two
       may be missing.
-    finished: whether no more rounds will come, asked when a worker finds no task.
+    program: which the pages are part of; None: it never finishes, and has no troubles.
     by_link_only: whether nobody answers but annotators with a link, so that a task which none of
       them may take waits for the operator.
-    troubles: what of the program is not done now, for the operators.
     crowd_origins: origins of a crowd whose workers come through /mturk, to which its page may
       hand the task back; none: there is no such page.
 
@@ -89,9 +96,9 @@ def build_app(campaign: Campaign, *, title: str, origin: str | None = None,
   except msgspec.ValidationError as error:
     raise DataError(f"an example is {{text, segments, duration}}: {error}") from error
   public = None if origin is None else address.parse(origin)
-  threads = pools.make()
+  threads, program = pools.make(), program or Program()
   site = operations.Site(campaign, tickets.signing_key(campaign.store), title,
-                         suggestions, read, finished, by_link_only, troubles)
+                         suggestions, read, program.finished, by_link_only, program.troubles)
   description = openapi.describe(OPERATIONS, title=title, crowd=bool(crowd_origins))
   routes = [
       Route("/", media.page_of("annotate.html"), methods=["GET"]),

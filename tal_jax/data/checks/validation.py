@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,15 +28,23 @@ from tal_jax.data.feature_store import FeatureStore
 from tal_jax.data.proposals import clip_to_video
 from tal_jax.data.records import Annotations, Split, StructuralFault, TimeGrid
 from tal_jax.data.text.near_names import Near, by_plain_id, find_id, form, plain_id
+from tal_jax.errors import DataError
 
 
-def validate(annotations: Annotations, store: FeatureStore | None, *, split: Split | None,
-             subsets: Collection[str] | None = None, annotations_file: str = "annotations",
-             structural: Sequence[StructuralFault] = (),
-             proposals: Mapping[str, np.ndarray] | None = None,
-             proposals_file: str = "proposals",
-             proposal_faults: Sequence[StructuralFault] = (), allow_missing: bool = False,
-             split_fault: str | None = None, unlabelled: Collection[str] = (),
+class Read(NamedTuple):
+  """What else came out of reading the files, and what messages call them."""
+
+  annotations_file: str = "annotations"
+  structural: Sequence[StructuralFault] = ()  # from `annotations.scan`
+  proposals: Mapping[str, np.ndarray] | None = None  # [p, 2] seconds by id; None: they are drawn
+  proposals_file: str = "proposals"
+  proposal_faults: Sequence[StructuralFault] = ()  # entries that could not be read
+
+
+def validate(annotations: Annotations, store: FeatureStore | None, *,
+             split: Split | DataError | None, subsets: Collection[str] | None = None,
+             read: Read | None = None, allow_missing: bool = False,
+             unlabelled: Collection[str] = (),
              progress: Callable[[int, int], None] | None = None) -> Report:
   """Looks at every video and every value once.
 
@@ -43,25 +52,26 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
     annotations: what could be read of the annotation file.
     store: the features; every video of the split is read, one at a time. None: there are none,
       and none are asked for.
-    split: the videos that are used; None: not known (no split could be made), all are looked at.
+    split: the videos that are used; None: not known; an error: why no split could be made. All
+      videos are looked at then.
     subsets: the subset names that the split uses; None: it uses none (a split by list).
-    annotations_file, proposals_file: for messages.
-    structural: faults from `annotations.scan`.
-    proposals: [p, 2] seconds by id, as read; None: they are made from the duration.
-    proposal_faults: entries of the proposals' file that could not be read.
+    read: of the same files; None: there is nothing else.
     allow_missing: videos without features or proposals are dropped with a warning, not fatal.
-    split_fault: why no split could be made.
     unlabelled: names of the split's sets that need no truths.
     progress: called with (videos done, videos in all) while features are read.
   """
-  problems = [Problem("duplicate id" if "duplicate id" in fault.message else "structure",
-                      file, fault.video_id, fault.message)
-              for file, faults in ((annotations_file, structural),
-                                   (proposals_file, proposal_faults)) for fault in faults]
+  read = read or Read()
+  annotations_file, proposals = read.annotations_file, read.proposals
+  fault, split = (split, None) if isinstance(split, DataError) else (None, split)
+  problems = [Problem("duplicate id" if "duplicate id" in found.message else "structure",
+                      file, found.video_id, found.message)
+              for file, faults in ((annotations_file, read.structural),
+                                   (read.proposals_file, read.proposal_faults))
+              for found in faults]
   used = ([video_id for ids in split for video_id in ids] if split is not None
           else list(annotations.videos))
-  if split_fault is not None:
-    problems.append(Problem("no split", annotations_file, "", split_fault))
+  if fault is not None:
+    problems.append(Problem("no split", annotations_file, "", str(fault)))
   problems += annotation_checks.check_subsets(annotations, split, subsets, annotations_file)
   problems += annotation_checks.check_sets(annotations, split, unlabelled, annotations_file)
   problems += annotation_checks.check_classes(annotations, subsets, annotations_file)
@@ -77,7 +87,7 @@ def validate(annotations: Annotations, store: FeatureStore | None, *, split: Spl
       found, extents = check_features(annotations, store, used, progress)
     problems += found
   if proposals is not None:
-    problems += _check_proposals(annotations, proposals, used, rates, proposals_file)
+    problems += _check_proposals(annotations, proposals, used, rates, read.proposals_file)
   problems = _of_unused(problems, annotations, split)
   unusable = frozenset(p.video_id for p in problems if p.kind in ("no features", "no proposals"))
   if allow_missing:

@@ -22,6 +22,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tal_jax.data.file_options import AUTO
 from tal_jax.data.formats import nearest
 from tal_jax.data.formats.format import Format, Probe
 from tal_jax.data.option_names import advice, option
@@ -29,7 +30,6 @@ from tal_jax.data.records import StructuralFault
 from tal_jax.data.text.text_file import read_head
 from tal_jax.errors import DataError
 
-AUTO = "auto"
 KINDS = ("annotations", "features", "proposals", "predictions")
 # Imported when first asked for: they use the functions that stand on this module.
 _MODULES = ("annotation_json", "bsn", "actions_json", "label_studio", "campaign_csv",

@@ -11,7 +11,7 @@ videos are counted on from the last one), never on its name.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,11 +33,27 @@ CAPTION_REAL_TIMELINE = ("Real timelines, but simulated features and proposals, 
 _WORLD, _LABELS, _TIMELINE, _LOOK, _FRAMES, _PROPOSALS, _DUPLICATE, _BLUR, _SEARCH = range(9)
 
 
-def load(*, seed: int, num_knowledge_classes: int = 50, num_selection_classes: int = 150,
-         num_knowledge_videos: int = 500, num_selection_videos: int = 1000,
-         num_testing_videos: int = 500, num_search_per_class: int = 0, frame_dim: int = 128,
-         num_proposals: int = 32, seconds_per_frame: float = 1.0,
-         **difficulty: Any) -> RawData:
+class Counts(NamedTuple):
+  """How many classes and videos the three sets have."""
+
+  num_knowledge_classes: int = 50  # of Knowledge-Source
+  num_selection_classes: int = 150  # of Selection and Testing
+  num_knowledge_videos: int = 500
+  num_selection_videos: int = 1000
+  num_testing_videos: int = 500
+
+
+class _Drawn(NamedTuple):
+  """What is made up of each video beside its timeline."""
+
+  num_search_per_class: int
+  frame_dim: int
+  num_proposals: int
+  seconds_per_frame: float
+
+
+def load(*, seed: int, num_search_per_class: int = 0, frame_dim: int = 128,
+         num_proposals: int = 32, seconds_per_frame: float = 1.0, **options: Any) -> RawData:
   """Draws a simulated data set.
 
   Classes are shared out at random between Knowledge-Source and Selection (the paper, Sec. 4.1:
@@ -46,43 +62,35 @@ def load(*, seed: int, num_knowledge_classes: int = 50, num_selection_classes: i
 
   Args:
     seed: non-negative; the same seed gives the same bytes on one machine and stack.
-    num_knowledge_classes: classes of Knowledge-Source.
-    num_selection_classes: classes of Selection and Testing.
-    num_knowledge_videos: videos in Knowledge-Source.
-    num_selection_videos: videos in Selection.
-    num_testing_videos: videos in Testing.
     num_search_per_class: videos a search for each Selection class finds, with as many distractors.
     frame_dim: width of a frame's feature.
     num_proposals: proposals a video.
     seconds_per_frame: length of a frame.
-    **difficulty: fields of `simulated_features.Difficulty`.
+    **options: fields of `Counts` and of `features.Difficulty`.
 
   Raises:
     DataError: a count or a knob out of its range, or an unknown knob.
   """
-  counts = {"num_knowledge_classes": num_knowledge_classes,
-            "num_selection_classes": num_selection_classes,
-            "num_knowledge_videos": num_knowledge_videos,
-            "num_selection_videos": num_selection_videos, "num_testing_videos": num_testing_videos}
-  _require_positive(**counts)
+  counts = Counts(**{name: options.pop(name) for name in Counts._fields if name in options})
+  _require_positive(**counts._asdict())
   _require_not_negative(seed=seed, num_search_per_class=num_search_per_class)
-  knobs = _difficulty(difficulty)
-  num_classes = num_knowledge_classes + num_selection_classes
+  knobs = _difficulty(options)
+  num_knowledge_classes = counts.num_knowledge_classes
+  num_classes = num_knowledge_classes + counts.num_selection_classes
   width = max(3, len(str(num_classes - 1)))
   classes = tuple(f"action_{i:0{width}d}" for i in range(num_classes))
   rng = np.random.default_rng([seed, _LABELS])
   order = rng.permutation(num_classes)
-  sets = [("knowledge_source", "k", num_knowledge_videos, order[:num_knowledge_classes]),
-          ("selection", "s", num_selection_videos, order[num_knowledge_classes:]),
-          ("testing", "t", num_testing_videos, order[num_knowledge_classes:])]
+  sets = [("knowledge_source", "k", counts.num_knowledge_videos, order[:num_knowledge_classes]),
+          ("selection", "s", counts.num_selection_videos, order[num_knowledge_classes:]),
+          ("testing", "t", counts.num_testing_videos, order[num_knowledge_classes:])]
   videos, ids = {}, {}
   for subset, letter, count, chosen in sets:
     labels = [classes[i] for i in rng.permutation(chosen[np.arange(count) % len(chosen)])]
     ids[subset] = tuple(f"sim_{letter}{i:04d}" for i in range(count))
     videos |= _draw_videos(seed, ids[subset], subset, labels, len(videos), knobs)
-  return _raw_data(Annotations(videos, classes), Split(**ids), CAPTION, seed=seed,
-                   num_search_per_class=num_search_per_class, frame_dim=frame_dim,
-                   num_proposals=num_proposals, seconds_per_frame=seconds_per_frame, knobs=knobs)
+  drawn = _Drawn(num_search_per_class, frame_dim, num_proposals, seconds_per_frame)
+  return _raw_data(Annotations(videos, classes), Split(**ids), CAPTION, seed, drawn, knobs)
 
 
 def load_with_annotations(annotations: Annotations, split: Split, *, seed: int,
@@ -112,15 +120,14 @@ def load_with_annotations(annotations: Annotations, split: Split, *, seed: int,
     if not 0 < video.duration < np.inf:
       raise DataError(f"video {video_id!r} has duration {video.duration}: simulated features "
                       "need a positive one in seconds")
-  return _raw_data(annotations, split, CAPTION_REAL_TIMELINE, seed=seed,
-                   num_search_per_class=num_search_per_class, frame_dim=frame_dim,
-                   num_proposals=num_proposals, seconds_per_frame=seconds_per_frame,
-                   knobs=_difficulty(difficulty))
+  drawn = _Drawn(num_search_per_class, frame_dim, num_proposals, seconds_per_frame)
+  return _raw_data(annotations, split, CAPTION_REAL_TIMELINE, seed, drawn,
+                   _difficulty(difficulty))
 
 
-def _raw_data(annotations: Annotations, split: Split, caption: str, *, seed: int,
-              num_search_per_class: int, frame_dim: int, num_proposals: int,
-              seconds_per_frame: float, knobs: Difficulty) -> RawData:
+def _raw_data(annotations: Annotations, split: Split, caption: str, seed: int, drawn: _Drawn,
+              knobs: Difficulty) -> RawData:
+  num_search_per_class, frame_dim, num_proposals, seconds_per_frame = drawn
   _require_positive(frame_dim=frame_dim, num_proposals=num_proposals,
                     seconds_per_frame=seconds_per_frame)
   class_index = {name: i for i, name in enumerate(annotations.classes)}

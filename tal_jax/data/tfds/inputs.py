@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from tal_jax.data import annotations as annotations_lib, option_names
-from tal_jax.data.checks.validation import validate
+from tal_jax.data import annotations as annotations_lib, file_options, option_names
+from tal_jax.data.checks.validation import Read, validate
 from tal_jax.data.feature_paths import on_disk
+from tal_jax.data.file_options import FileOptions
 from tal_jax.data.parts import proposals_by_video, read_parts
 from tal_jax.data.records import Annotations, FrameFeatures
 from tal_jax.data.tfds import checksums, hapt
@@ -44,18 +45,13 @@ def load(settings: Settings, dataset: str, manual_dir: str | os.PathLike) -> Inp
         settings, checksums.of_paths([found.path]))
   paths = annotations_lib.several(settings.annotations)
   with option_names.spelled("build."):
-    parts = read_parts(
-        paths, features=settings.features, proposals=settings.proposals or None,
-        annotations_format=settings.annotations_format, features_format=settings.features_format,
-        proposals_format=settings.proposals_format, fps=settings.fps or None,
-        stride=settings.stride or None, window=settings.window or None,
-        feature_key=settings.feature_key or None, num_proposals=settings.num_proposals or None,
-        background=settings.background, video_info=settings.video_info, label=settings.label)
+    parts = read_parts(FileOptions.of({name: value for name, value in settings._asdict().items()
+                                       if name in file_options.NAMES}))
   annotated, store, read = parts.annotations, parts.store, parts.proposals
-  report = validate(annotated, store, split=None, structural=parts.structural, proposals=read,
-                    proposal_faults=parts.proposal_faults,
-                    annotations_file=", ".join(map(os.fspath, paths)),
-                    proposals_file=settings.proposals, allow_missing=settings.allow_missing)
+  report = validate(
+      annotated, store, split=None, allow_missing=settings.allow_missing,
+      read=Read(", ".join(map(os.fspath, paths)), parts.structural, read, settings.proposals,
+                parts.proposal_faults))
   report = report._replace(summary="\n".join([report.summary, *parts.detected]))
   report.raise_if_fatal()
   logging.log(logging.WARNING if report.problems else logging.INFO, "%s", report.text())

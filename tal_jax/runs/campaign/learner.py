@@ -27,6 +27,7 @@ from tal_jax.annotation.patience import Patience
 from tal_jax.annotation.rules import ahead, pace, rounds
 from tal_jax.checkpoints import Checkpoints
 from tal_jax.data.dataset import Dataset
+from tal_jax.data.file_options import NAMES, FileOptions
 from tal_jax.data.ground_truth import ground_truth
 from tal_jax.errors import DataError
 from tal_jax.pool import take
@@ -114,17 +115,20 @@ def load(config: ConfigDict, setup: Setup, report: Reporter, folder: pathlib.Pat
 
   `folder`: of such files where the memory has no room; `contents`: as in `campaign_data.load`.
   """
-  options = config.data.to_dict()
+  fields = config.data.to_dict()
   for name in ("seed", "annotations", "annotations_format"):  # read already
-    options.pop(name)
+    fields.pop(name)
+  videos = campaign_data.Videos(
+      {video_id: setup.probes[video_id] for video_id in setup.pool}, setup.intended,
+      setup.annotated, config.campaign.slots_per_label, fields.pop("testing_subset"),
+      fields.pop("knowledge_subset"))
+  options = FileOptions.of({name: fields.pop(name) for name in NAMES if name in fields})
   reads = localizers.make(config).reads
   data = pool_storage.load(
-      lambda options: campaign_data.load(
-          {video_id: setup.probes[video_id] for video_id in setup.pool}, setup.intended,
-          setup.annotated, slots=config.campaign.slots_per_label, encoder=config.encoder,
-          reads=reads, progress=functools.partial(report.working, "loading videos"),
-          contents=contents, **options),
-      options, folder and folder / pool_storage.FOLDER, report)
+      lambda fields: campaign_data.load(
+          videos, options, contents=contents, encoder=config.encoder, reads=reads,
+          progress=functools.partial(report.working, "loading videos"), **fields),
+      fields, folder and folder / pool_storage.FOLDER, report)
   pool_storage.check_pairs(config.model, data)
   row_memory.check(config, data, make_plan(config, len(data.ids.selection)).budget)
   report.say(f"{len(data.ids.selection)} Selection, {len(data.ids.testing)} Testing, "

@@ -7,6 +7,7 @@ from tal_jax.annotation.active import campaign_data
 from tal_jax.annotation.videos.media import Probe
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.features import write_features
+from tal_jax.data.file_options import NAMES, FileOptions
 from tal_jax.data.records import FrameFeatures, TimeGrid, VideoAnnotation
 from tal_jax.errors import DataError
 
@@ -37,13 +38,20 @@ PROBES = {name: Probe(20.0, 25.0, 500, 64, 48, "") for name in ("a", "b")}
 INTENDED = {"a": {"run": None}, "b": {"jump": None, "run": (1.0, 2.0)}}
 
 
+def load(probes, intended, annotated, *, slots, testing_subset="", knowledge_subset="", **fields):
+  videos = campaign_data.Videos(probes, intended, annotated, slots, testing_subset,
+                                knowledge_subset)
+  options = FileOptions.of({name: fields.pop(name) for name in NAMES if name in fields})
+  return campaign_data.load(videos, options, **fields)
+
+
 def test_slots_by_hand():
   labels = campaign_data.slot_labels([["run"], ["jump", "run"]], ("jump", "run"), 3)
   np.testing.assert_array_equal(labels, [[1, 1, 1, -1, -1, -1], [0, 0, 0, 1, 1, 1]])
 
 
 def test_selection_alone(features):
-  data = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
+  data = load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
   assert data.classes == ("jump", "run") and data.ids == ((), ("a", "b"), ())
   pool = data.selection
   np.testing.assert_array_equal(pool.truth_labels, [[1, 1, -1, -1], [0, 0, 1, 1]])
@@ -56,8 +64,8 @@ def test_selection_alone(features):
 
 
 def test_testing_counts_the_classes_that_are_asked_for(features):
-  alone = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
-  data = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features,
+  alone = load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
+  data = load(PROBES, INTENDED, ANNOTATIONS, features=features,
                             testing_subset="test", knowledge_subset="known", **OPTIONS)
   assert data.ids == (("k0",), ("a", "b"), ("t0", "t2"))  # t1 swims only
   assert data.testing_annotations.videos["t0"].labels == ("run",)
@@ -72,8 +80,8 @@ def test_videos_without_features(features, tmp_path):
   probes = PROBES | {"c": Probe(20.0, 25.0, 500, 64, 48, "")}
   intended = INTENDED | {"c": {"run": None}}
   with pytest.raises(DataError, match="no features"):
-    campaign_data.load(probes, intended, ANNOTATIONS, features=features, **OPTIONS)
-  data = campaign_data.load(probes, intended, ANNOTATIONS, features=features, allow_missing=True,
+    load(probes, intended, ANNOTATIONS, features=features, **OPTIONS)
+  data = load(probes, intended, ANNOTATIONS, features=features, allow_missing=True,
                             **OPTIONS)
   assert data.ids.selection == ("a", "b")
 
@@ -85,24 +93,24 @@ def test_videos_without_features(features, tmp_path):
     ({"encoder": "max"}, "encoder = 'max'")])
 def test_faults(features, changes, message):
   with pytest.raises(DataError, match=message):
-    campaign_data.load(PROBES, INTENDED, ANNOTATIONS, **({"features": features} | OPTIONS
+    load(PROBES, INTENDED, ANNOTATIONS, **({"features": features} | OPTIONS
                                                          | changes))
 
 
 def test_classes_spelled_otherwise(features):
   with pytest.raises(DataError, match="no instance of the classes"):
-    campaign_data.load({"a": PROBES["a"]}, {"a": {"Run": None}}, ANNOTATIONS, features=features,
+    load({"a": PROBES["a"]}, {"a": {"Run": None}}, ANNOTATIONS, features=features,
                        testing_subset="test", **OPTIONS)
 
 
 def test_windows_of_a_long_video_are_bounded_and_it_is_named(features, caplog):
   """Those of the shortest length, 4 s, go first; the next ones are 1.4 times as long."""
-  whole = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
+  whole = load(PROBES, INTENDED, ANNOTATIONS, features=features, **OPTIONS)
   count = whole.selection.segments.shape[1]
-  campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features, num_proposals=count,
+  load(PROBES, INTENDED, ANNOTATIONS, features=features, num_proposals=count,
                      **OPTIONS)
   assert not [x for x in caplog.records if "num_proposals" in x.getMessage()]
-  bounded = campaign_data.load(PROBES, INTENDED, ANNOTATIONS, features=features,
+  bounded = load(PROBES, INTENDED, ANNOTATIONS, features=features,
                                num_proposals=count - 1, **OPTIONS)
   assert bounded.selection.segments.shape[1] < count
   lengths = np.diff(bounded.selection.segments[0])

@@ -8,6 +8,7 @@ import pytest
 from tal_jax.annotation import campaign
 from tal_jax.annotation.rules import standing
 from tal_jax.annotation.web import server
+from tal_jax.annotation.web.server import Program
 from tal_jax.errors import DataError
 from tests.annotation import campaigns, serving, sites
 
@@ -85,7 +86,7 @@ def test_a_replayed_submission_is_stored_once(site):
 
 def test_why_there_is_no_task(tmp_path, monkeypatch):
   over = []
-  with sites.running(tmp_path, finished=lambda: bool(over)) as site:
+  with sites.running(tmp_path, program=Program(finished=lambda: bool(over))) as site:
     for _ in range(6):
       answer(site.annotator, good(site.annotator.post("/api/next"))["task"]["id"])
     assert good(site.annotator.post("/api/next")) == {
@@ -101,7 +102,8 @@ def test_why_there_is_no_task(tmp_path, monkeypatch):
 
 
 def test_finished_waits_for_the_open_round(tmp_path):
-  with sites.running(tmp_path, finished=lambda: True, policy={"annotators": 2}) as site:
+  with sites.running(tmp_path, program=Program(finished=lambda: True),
+                     policy={"annotators": 2}) as site:
     for _ in range(6):
       answer(site.annotator, good(site.annotator.post("/api/next"))["task"]["id"])
     assert good(site.annotator.post("/api/next"))["reason"] == "nothing"  # others may disagree

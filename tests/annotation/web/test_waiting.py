@@ -8,6 +8,7 @@ from tal_jax.annotation.active import loop
 from tal_jax.annotation.rules import decisions, gold, rounds, second_thoughts
 from tal_jax.annotation.videos import preparing
 from tal_jax.annotation.web import server
+from tal_jax.annotation.web.server import Program
 from tests.annotation import campaigns, serving
 
 
@@ -38,7 +39,7 @@ def world(tmp_path):
   def open_(**policy):
     made = campaigns.make(tmp_path / "c.db", videos=6, **{"annotators": 2, "max_annotators": 2}
                           | policy)
-    app = server.build_app(made, title="T", finished=lambda: loop.is_finished(made))
+    app = server.build_app(made, title="T", program=Program(lambda: loop.is_finished(made)))
     tokens = {name: serving.enrol(made, name, "operator" if name == "op" else "annotator")
               for name in ("ann", "bob", "cleo", "op")}
     running = serving.running(app)

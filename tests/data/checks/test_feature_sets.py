@@ -6,7 +6,7 @@ import pytest
 from tal_jax.data import time_units
 from tal_jax.data.annotations import from_videos
 from tal_jax.data.checks.problems import FATAL
-from tal_jax.data.checks.validation import validate
+from tal_jax.data.checks.validation import Read, validate
 from tal_jax.data.features import open_store, with_time
 from tal_jax.data.records import VideoAnnotation
 
@@ -198,7 +198,7 @@ def test_a_few_truths_past_their_videos_are_no_unit():
 def test_proposals_in_another_unit(unit, kind):
   annotations = times(1.0)
   proposals = {key: video.segments * unit for key, video in annotations.videos.items()}
-  assert only(validate(annotations, None, split=None, proposals=proposals))[0] == kind
+  assert only(validate(annotations, None, split=None, read=Read(proposals=proposals)))[0] == kind
 
 
 def test_very_long_videos():

@@ -30,8 +30,14 @@ def make(folder, *, truths=(), proposals=None, videos=None, features=None, split
     if values is not None:
       np.save(folder / f"{name}.npy", values)
   store = open_store(folder, grids=time_grids(annotations, fps=fps, stride=1, window=1))
-  return lib.validate(annotations, store, split=split, subsets=subsets, proposals=proposals,
+  return validate(annotations, store, split=split, subsets=subsets, proposals=proposals,
                       **options)
+
+
+def validate(annotations, store, **options):
+  """As `lib.validate`, with the fields of `Read` as options of their own."""
+  read = lib.Read(**{name: options.pop(name) for name in lib.Read._fields if name in options})
+  return lib.validate(annotations, store, read=read, **options)
 
 
 def some(durations, rates, segments, *, count=6, subset="training"):
@@ -42,7 +48,7 @@ def some(durations, rates, segments, *, count=6, subset="training"):
 
 
 def judge(annotations, store=None, **options):
-  return lib.validate(annotations, store, split=None, **options)
+  return validate(annotations, store, split=None, **options)
 
 
 def found(report):
@@ -109,7 +115,7 @@ def nonfinite():
      "5 frames a second make it 9 s"),
     (dict(subsets={"training", "val"}), "subset spelling", "c", "the split says 'val'"),
     (dict(subsets={"training", "val"}), "subset without videos", "", "mean 'validation'?"),
-    (dict(split_fault="set me"), "no split", "", "set me"),
+    (dict(split=DataError("set me")), "no split", "", "set me"),
     (dict(proposals={}, proposal_faults=[StructuralFault("q", "not a list")]), "structure", "q",
      "not a list"),
     (dict(proposals={"v_b": np.array([[1.0, 2.0]])}), "ids differ by v_", "b", "stored as 'v_b'"),

@@ -4,6 +4,7 @@ import pytest
 
 from tal_jax.annotation.rules import answers, exclusions, leases, pace
 from tal_jax.annotation.web import server
+from tal_jax.annotation.web.server import Program
 from tests.annotation import campaigns, serving
 from tests.annotation.web.page.test_browser import (
   AUDIT,
@@ -133,7 +134,7 @@ def test_the_page_says_that_the_campaign_is_finished(tmp_path, counted, open_pag
   made, tokens = serving.sample_campaign(tmp_path, video_path=counted, num_videos=1)
   answer(made, campaigns.enrol(made, "Amira"), [])
   pace.plan(made, 1)
-  app = server.build_app(made, title="Doorway", finished=lambda: True)
+  app = server.build_app(made, title="Doorway", program=Program(finished=lambda: True))
   with made.store, serving.running(app) as url:
     page = open_page(f"{url}/campaign#{tokens['operator']}")
     expect(page.get_by_text("The campaign is finished.")).to_be_visible()

@@ -9,6 +9,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tal_jax.annotation import campaign, housekeeping, learner_status
 from tal_jax.annotation.rules import rounds
 from tal_jax.annotation.web import annotator_api as annotator, server
+from tal_jax.annotation.web.server import Program
 from tests.annotation import campaigns, serving
 from tests.annotation.web.page import test_browser
 
@@ -107,7 +108,7 @@ def test_the_operator_reads_once_of_a_full_disk_and_of_what_failed(tmp_path, cou
     db.execute("INSERT INTO preparing VALUES (1, 'disk full: /work/media')")
   board.failed("handing out tasks", "disk full: /work", passes=True, pause=0.0)
   board.failed("writing the data set", "KeyError: 'x'", passes=False, pause=40.0)
-  app = server.build_app(made, title="Wait", troubles=board.troubles)
+  app = server.build_app(made, title="Wait", program=Program(troubles=board.troubles))
   with made.store, serving.running(app) as url:
     page = open_page(f"{url}/campaign#{tokens['operator']}")
     expect(page.get_by_role("alert").filter(has_text="disk full: /work.")).to_be_visible()
