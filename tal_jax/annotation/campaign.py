@@ -141,14 +141,6 @@ def add_videos(campaign: Campaign, videos: Iterable[Video], *, correct: bool = F
                  "WHERE name = ? ON CONFLICT DO NOTHING", (video.name,))
 
 
-def askable(campaign: Campaign) -> list[str]:
-  """Names of the videos that a round may still ask for, in the order in which they were added."""
-  with campaign.store.read() as db:
-    return [row["name"] for row in db.execute(
-        "SELECT name FROM videos WHERE state = 'unlabelled' AND id NOT IN "
-        "(SELECT video_id FROM tasks WHERE is_gold = 1) ORDER BY id")]
-
-
 def open_round(campaign: Campaign, number: int, asks: Sequence[Ask]) -> None:
   """Opens the learner's round `number` (0, 1, ...), in the order of the learner's ranking.
 

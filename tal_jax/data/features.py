@@ -40,29 +40,6 @@ def row_time(rows: np.ndarray | float, grid: TimeGrid) -> np.ndarray:
   return (np.asarray(rows, np.float64) * grid.stride + 0.5 * grid.window) / grid.fps
 
 
-def time_grids(annotations: Annotations, *, fps: float | None, stride: float,
-               window: float) -> dict[str, TimeGrid]:
-  """The time grid of every annotated video.
-
-  Args:
-    annotations: the videos.
-    fps: samples per second; None takes each video's own, see `frame_rate`.
-    stride: samples from one row to the next.
-    window: samples that one row covers.
-
-  Returns:
-    Grids by video id. A video whose rate is not known has none; validation reports it.
-
-  Raises:
-    DataError: a rate, stride or window that is not positive.
-  """
-  check_grid(fps=fps, stride=stride, window=window)
-  rates = {video_id: frame_rate(video) if fps is None else float(fps)
-           for video_id, video in annotations.videos.items()}
-  return {video_id: TimeGrid(rate, float(stride), float(window))
-          for video_id, rate in rates.items() if rate is not None}
-
-
 def check_grid(**values: Any) -> None:
   """DataError for a setting of the time grid that is given and not a positive number."""
   for name, value in values.items():

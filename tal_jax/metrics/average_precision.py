@@ -100,16 +100,6 @@ def detection_map(truth: GroundTruth, predictions: Predictions,
   return MeanAP(tious, mean_ap, float(mean_ap.mean()), ap, len(predictions.label), num_ignored)
 
 
-def class_agnostic(truth: GroundTruth,
-                   predictions: Predictions) -> tuple[GroundTruth, Predictions]:
-  """Both with all labels set to one: the binary AP of the attention module is their detection_map.
-
-  Segments that are annotated with two classes stay two truths.
-  """
-  return (truth._replace(label=np.zeros_like(truth.label), num_classes=1),
-          predictions._replace(label=np.zeros_like(predictions.label)))
-
-
 def _checked(truth: GroundTruth, predictions: Predictions) -> tuple[GroundTruth, Predictions]:
   """The arguments as arrays of the documented types."""
   truth = GroundTruth(np.asarray(truth.video, np.int64), np.asarray(truth.label, np.int64),

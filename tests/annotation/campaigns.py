@@ -49,6 +49,13 @@ def select(made, query, *values):
     return [dict(row) for row in db.execute(query, values)]
 
 
+def askable(made):
+  """Names of the videos that a round may still ask for, in the order in which they were added."""
+  return [row["name"] for row in select(made, """
+      SELECT name FROM videos WHERE state = 'unlabelled' AND id NOT IN (
+        SELECT video_id FROM tasks WHERE is_gold = 1) ORDER BY id""")]
+
+
 def state(made, table, row_id):
   return select(made, f"SELECT state FROM {table} WHERE id = ?", row_id)[0]["state"]
 

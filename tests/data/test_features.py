@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from tal_jax.data import features as lib
-from tal_jax.data.annotations import from_videos
-from tal_jax.data.records import TimeGrid, VideoAnnotation
+from tal_jax.data.records import TimeGrid
 from tal_jax.errors import DataError
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -96,13 +95,7 @@ def test_nothing_to_read(tmp_path):
     lib.open_store(tmp_path / "bad.h5", grids={})
 
 
-def test_time_grids(tmp_path):
-  annotations = from_videos(VideoAnnotation(i, "s", 1.0, np.zeros((0, 2)), (), extra)
-                            for i, extra in (("a", {"fps": 25}), ("b", {}), ("c", {"fps": "x"})))
-  assert lib.time_grids(annotations, fps=None, stride=8, window=16) == {"a": TimeGrid(25., 8., 16.)}
-  assert set(lib.time_grids(annotations, fps=30, stride=1, window=1)) == {"a", "b", "c"}
-  with pytest.raises(DataError, match="data.stride = 0"):
-    lib.time_grids(annotations, fps=30, stride=0, window=1)
+def test_a_rate_that_is_not_known(tmp_path):
   np.save(tmp_path / "b.npy", X)
   with pytest.raises(DataError, match="b: the frame rate of the features is not known"):
     lib.open_store(tmp_path, grids={}).load("b")

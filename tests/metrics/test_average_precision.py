@@ -198,14 +198,6 @@ def test_equals_the_loop_with_many_rivals():
   np.testing.assert_allclose(ap.detection_map(truth, predictions).mean_ap, expected, atol=1e-12)
 
 
-def test_class_agnostic_takes_any_label():
-  truth = make_truth([(0, 0, 0, 10), (0, 1, 20, 30)], 2)
-  predictions = make_predictions([(0, 1, 0, 10, 0.9), (0, -1, 20, 30, 0.8)])
-  result = ap.detection_map(*ap.class_agnostic(truth, predictions))
-  assert result.average_map == 1 and result.num_ignored == 0
-  assert ap.detection_map(truth, predictions).average_map == 0
-
-
 def _one_by_one(truth, predictions, tiou, excused):
   """AP per class, a prediction at a time; excused ones that hit nothing are skipped."""
   areas = []

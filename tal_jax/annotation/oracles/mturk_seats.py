@@ -225,13 +225,6 @@ def unpaid_answers(db: sqlite3.Connection, worker: int) -> int:
       "(SELECT 1 FROM crowd c WHERE c.answer_id = a.id)", (worker,)).fetchone()[0]
 
 
-def without_answer(db: sqlite3.Connection) -> list[str]:
-  """Amazon's ids of assignments that were submitted without an answer; also a reading `db`."""
-  return [row[0].removeprefix(_PREFIX) for row in db.execute(
-      "SELECT assignment_key FROM crowd WHERE state = 'submitted' AND answer_id IS NULL "
-      "ORDER BY at, assignment_key")]
-
-
 def _oldest_unpaid(db, worker: int) -> int | None:
   row = db.execute(
       "SELECT a.id FROM assignments a WHERE a.worker_id = ? AND NOT EXISTS "

@@ -62,9 +62,3 @@ def fit(seen: Sequence[np.ndarray], *, num_anchors: int, seed: int) -> np.ndarra
                     "windows: lower num_anchors, or train on more videos or longer windows")
   centres = KMeans(num_anchors, n_init=4, random_state=seed).fit(points).cluster_centers_
   return centres[np.lexsort(centres.T)].astype(np.float32)
-
-
-def to_bounds(location: np.ndarray) -> np.ndarray:
-  """[..., 2] [centre, duration] -> [..., 2] [start, end]."""
-  half = 0.5 * location[..., 1]
-  return np.stack([location[..., 0] - half, location[..., 0] + half], axis=-1)

@@ -111,24 +111,3 @@ def write_model(path: str | os.PathLike, model: DapsModel) -> None:
   with part.open("wb") as file:
     np.savez(file, **arrays)
   os.replace(part, path)
-
-
-def read_anchors(path: str | os.PathLike) -> np.ndarray:
-  """The published anchors [K, 2] of an HDF5 file with the dataset `anchors`.
-
-  Raises:
-    DataError: not such a file, or h5py is not installed.
-  """
-  try:
-    import h5py
-  except ImportError as error:
-    raise DataError("reading HDF5 needs h5py: pip install 'tal_jax[hdf5]'") from error
-  try:
-    with h5py.File(path, "r") as file:
-      anchors = np.asarray(file["anchors"], np.float32)
-  except (OSError, KeyError) as error:
-    raise DataError(f"{path} cannot be read as anchors of DAPs ({error}): expected an HDF5 file "
-                    "with the dataset 'anchors'") from error
-  if anchors.ndim != 2 or anchors.shape[1] != 2:
-    raise DataError(f"{path}: anchors of shape {anchors.shape}, expected [K, 2]")
-  return anchors

@@ -7,8 +7,6 @@ from typing import Any
 
 from tal_jax.metrics import learning_curve
 
-MEASURES = ("aulc", "aulc_unnormalized", "label_fraction_at_80")
-
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[list[Mapping[str, Any]]]]:
   """Rows by strategy, in order of appearance, then by seed, then by step."""

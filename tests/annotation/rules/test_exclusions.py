@@ -19,7 +19,7 @@ from tal_jax.annotation.rules.decisions import adjudicate, dispute, final_answer
 from tal_jax.annotation.rules.gold import add_gold
 from tal_jax.annotation.rules.leases import next_task, release
 from tal_jax.data.annotations import read_annotations
-from tests.annotation.campaigns import ask, check, enrol, select, state
+from tests.annotation.campaigns import ask, askable, check, enrol, select, state
 
 
 def answer(made, worker, segments=(), unusable="", comment=""):
@@ -39,7 +39,7 @@ def test_most_of_those_who_are_wanted_exclude_a_video(make, wanted, needed):
   assert state(made, "rounds", 0) == "complete"
   reason = "it does not play" if needed < 3 else "it is damaged"  # that of most; else the first
   assert exclusions.excluded(made) == {"v0": reason}
-  assert final_answers(made, 0) == [] and campaign.askable(made) == ["v1", "v2"]
+  assert final_answers(made, 0) == [] and askable(made) == ["v1", "v2"]
   assert next_task(made, enrol(made, "late")) is None
 
 
@@ -102,7 +102,7 @@ def test_the_program_leaves_a_video_out(make):
   assert not exclusions.exclude(made, "v0", "again")
   assert exclusions.exclude(made, "v2", "cannot be read")  # never asked for
   assert exclusions.excluded(made) == {"v2": "cannot be read", "v0": "damaged after 9.7 s"}
-  assert campaign.askable(made) == []
+  assert askable(made) == []
   with pytest.raises(LeaseLost):  # who was at it
     submit(made, ann, task, "s", [])
   answer(made, ann)
@@ -156,7 +156,7 @@ def test_an_operator_excludes_and_includes(make):
     exclusions.include(made, operator, 1)
   exclusions.exclude_by_operator(made, operator, 3, "not fit")
   exclusions.include(made, operator, 3)
-  assert campaign.askable(made) == ["v2"]
+  assert askable(made) == ["v2"]
 
 
 def test_to_exclude_and_include_costs_no_answer(make):

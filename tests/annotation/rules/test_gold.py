@@ -14,7 +14,7 @@ from tal_jax.annotation.rules.decisions import adjudicate, dispute, final_answer
 from tal_jax.annotation.rules.gold import Gold, add_gold
 from tal_jax.annotation.rules.leases import expire, next_task, release, renew
 from tal_jax.annotation.rules.standing import standing
-from tests.annotation.campaigns import ask, enrol, select, state
+from tests.annotation.campaigns import ask, askable, enrol, select, state
 
 _RIGHT = [(12.345, 23.456)]
 
@@ -183,12 +183,12 @@ def test_gold_decides_nothing(make):
 
 def test_a_gold_video_is_in_no_round(make):
   made = make(gold=1, videos=3)
-  assert campaign.askable(made) == ["v0", "v1"]
+  assert askable(made) == ["v0", "v1"]
   with pytest.raises(Conflict, match="gold"):
     ask(made, videos=("v0", "v2"))
   assert state(made, "videos", 1) == "unlabelled" and not select(made, "SELECT * FROM rounds")
   ask(made, videos=("v0",))
-  assert campaign.askable(made) == ["v1"]
+  assert askable(made) == ["v1"]
   with pytest.raises(Conflict, match="round"):
     add_gold(made, [("v0", "run", [])])
   work(made, enrol(made, "ann"), 1)

@@ -8,7 +8,7 @@ from tal_jax.data.annotations import from_videos, read_annotations
 from tal_jax.data.checks import validation as lib
 from tal_jax.data.checks.annotations import duplicates
 from tal_jax.data.checks.problems import FATAL, KINDS
-from tal_jax.data.features import open_store, time_grids
+from tal_jax.data.features import open_store, with_time
 from tal_jax.data.records import Split, StructuralFault, VideoAnnotation
 from tal_jax.errors import DataError
 
@@ -29,7 +29,8 @@ def make(folder, *, truths=(), proposals=None, videos=None, features=None, split
   for name, values in (arrays | (features or {})).items():
     if values is not None:
       np.save(folder / f"{name}.npy", values)
-  store = open_store(folder, grids=time_grids(annotations, fps=fps, stride=1, window=1))
+  store = with_time(open_store(folder), annotations, fps=fps,
+                                         stride=1, window=1)
   return validate(annotations, store, split=split, subsets=subsets, proposals=proposals,
                       **options)
 
@@ -246,8 +247,8 @@ def test_wrong_fps(tmp_path, fps, stride, fitting):
     np.save(tmp_path / f"s{i}.npy", np.ones((int(duration * true_rate / 8) - 1, 3)))
 
   def report(rate):
-    return judge(annotations, open_store(tmp_path, grids=time_grids(
-        annotations, fps=rate, stride=stride, window=16)))
+    return judge(annotations, with_time(open_store(tmp_path), annotations, fps=rate,
+                                         stride=stride, window=16))
 
   (problem,) = [p for p in report(fps).problems if p.kind == "wrong fps"]
   assert f"data.fps = {fitting:g} would fit" in problem.message
@@ -260,8 +261,8 @@ def test_wrong_fps_of_some_videos(tmp_path):
   annotations = some(100.0, 25, [10, 60], count=8)
   for i in range(8):
     np.save(tmp_path / f"s{i}.npy", np.ones(((3000 if i % 2 else 2500) // 8 - 1, 3)))
-  report = judge(annotations, open_store(tmp_path, grids=time_grids(
-      annotations, fps=None, stride=8, window=16)))
+  report = judge(annotations, with_time(open_store(tmp_path), annotations, fps=None,
+                                         stride=8, window=16))
   assert found(report) == [("features do not span the video", f"s{i}") for i in (1, 3, 5, 7)]
 
 
@@ -270,8 +271,8 @@ def test_durations_in_frames_are_seen_in_the_features(tmp_path):
                                             ("x",)) for i, d in enumerate([60.0, 100.0, 75.0]))
   for i, duration in enumerate([60.0, 100.0, 75.0]):
     np.save(tmp_path / f"s{i}.npy", np.ones((int(duration * 25 / 8), 3)))
-  report = judge(annotations, open_store(tmp_path, grids=time_grids(
-      annotations, fps=25, stride=8, window=8)))
+  report = judge(annotations, with_time(open_store(tmp_path), annotations, fps=25,
+                                         stride=8, window=8))
   assert report.count("durations in frames") == 1 and not report.count("wrong fps")
 
 
@@ -287,8 +288,8 @@ def test_truncated_file(tmp_path):
   content = (tmp_path / "s0.npy").read_bytes()
   (tmp_path / "s0.npy").write_bytes(content[:len(content) // 2])
   annotations = some(100.0, 10, [10, 95], count=1)
-  (problem,) = judge(annotations, open_store(tmp_path, grids=time_grids(
-      annotations, fps=None, stride=1, window=1))).problems
+  (problem,) = judge(annotations, with_time(open_store(tmp_path), annotations, fps=None,
+                                         stride=1, window=1)).problems
   assert (problem.kind, problem.video_id) == ("unreadable features", "s0")
   assert problem.file == str(tmp_path / "s0.npy") and "Is the file complete" in problem.message
   assert problem.file not in problem.message

@@ -34,8 +34,3 @@ def test_too_few_truths():
     daps_anchors.fit(seen, num_anchors=2, seed=0)
   with pytest.raises(DataError, match="0 different"):
     daps_anchors.fit([], num_anchors=2, seed=0)
-
-
-def test_bounds():
-  np.testing.assert_allclose(daps_anchors.to_bounds(np.array([[0.5, 0.2], [0.1, 0.4]])),
-                             [[0.4, 0.6], [-0.1, 0.3]])

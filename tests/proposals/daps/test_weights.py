@@ -51,8 +51,6 @@ def test_faults(arrays, tmp_path):
   np.savez(path, *arrays[:4], arrays[4][:-1], *arrays[5:])
   with pytest.raises(DataError, match=r"arr_4 has the shape \(5, 6\), expected \(6, 6\)"):
     daps_weights.read_model(path)
-  with pytest.raises(DataError, match="cannot be read as anchors"):
-    daps_weights.read_anchors(path)
 
 
 def test_published_files(data_dir):
@@ -61,5 +59,3 @@ def test_published_files(data_dir):
     pytest.skip(f"no published weights at {folder}")
   model = daps_weights.read_model(folder / "T512K64_thumos14.npz")
   assert (model.dim, model.num_anchors, len(model.params["cell_init"])) == (500, 64, 256)
-  anchors = daps_weights.read_anchors(folder / "T512K64_anchors_thumos14.hdf5")
-  assert anchors.shape == (64, 2) and (anchors > 0).all() and (anchors < 1).all()
