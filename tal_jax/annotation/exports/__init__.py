@@ -8,13 +8,12 @@ as such; none holds a gold video, a worker's name, or a single worker's answer.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any
+
+import filelock
 
 from tal_jax.annotation.campaign import Campaign
 from tal_jax.annotation.exports import csv_table
@@ -54,7 +53,9 @@ def write(campaign: Campaign, path: str | os.PathLike, format: str = "activityne
   path = pathlib.Path(path)
   part = path.with_name(f"{path.name}.part")
   try:
-    with _one_at_a_time(path.parent):
+    os.stat(path.parent)  # the lock would make it
+    # A server and a learner may both write; the system forgets it when they die.
+    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
       try:
         part.write_text(text(campaign, format), encoding="utf-8", newline="")
         os.replace(part, path)
@@ -62,15 +63,3 @@ def write(campaign: Campaign, path: str | os.PathLike, format: str = "activityne
         part.unlink(missing_ok=True)
   except OSError as error:
     raise DataError(f"cannot write {path}: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: pathlib.Path) -> Iterator[None]:
-  """A server and a learner may both write; the system forgets it when they die."""
-  handle = os.open(folder, os.O_RDONLY)
-  try:
-    with contextlib.suppress(OSError):  # some network file systems cannot
-      fcntl.flock(handle, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(handle)

@@ -8,7 +8,6 @@ parent. A process that ends without a last word was killed.
 
 from __future__ import annotations
 
-import fcntl
 import pathlib
 import signal
 import sqlite3
@@ -18,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+import filelock
 from absl import logging
 
 from tal_jax.annotation import following
@@ -61,8 +61,8 @@ def _work(job: Job, begun: Callable[[], None]) -> None:
     if not told:
       told.append(begun())
 
-  with (job.folder / "learner_process.lock").open("a") as file:
-    fcntl.flock(file, fcntl.LOCK_EX)  # of a parent that was killed: its learner ends in a moment
+  # Waits where a parent was killed: its learner ends in a moment.
+  with filelock.FileLock(job.folder / "learner_process.lock"):
     opened = Store(job.folder / annotate_folder.DATABASE)  # left open: the parent closes it last
     with Reporter("annotate") as report:
       campaign = Campaign(opened, annotate_setup.policy(job.config), time.time)

@@ -25,7 +25,7 @@ assert given.recv() == "the job"
 _DIES = _HEAD + "os.kill(os.getpid(), 9)"
 _FAILS = _HEAD + """
 from tal_jax.runs.campaign.learner_messages import Failure
-from tal_jax.data.records import DataError
+from tal_jax.errors import DataError
 told.send(Failure({line!r}, {passes}, {error}))
 """
 
