@@ -17,25 +17,27 @@ if (0, 7) <= tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])
 # The files that take longest, first: a process that gets one of them last keeps the others waiting.
 _LONGEST = ("test_walkthrough.py", "test_devices.py", "test_benchmark.py", "test_whole_loop.py",
             "test_simulate_models.py")
+# The second tier, by the beginnings of their paths: programs, browsers, videos, many processes.
+_SLOW = ("annotation/web/page/", "encoders/", "experiments/", "test_devices", "test_walkthrough",
+         "video/")
 _MOST_MAPS = 30_000
+_HERE = pathlib.Path(__file__).resolve().parent
 _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
-def pytest_addoption(parser):
-  parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
-
-
 def pytest_configure(config):
-  config.addinivalue_line("markers", "slow: minutes; run with --slow")
+  config.addinivalue_line("markers", "slow: starts programs, browsers or videos, or takes seconds; "
+                                     "also every test of the files that conftest.py lists")
+  config.addinivalue_line("markers", "exhaustive: minutes; `-m exhaustive`")
 
 
-def pytest_collection_modifyitems(config, items):
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: item.path.name not in _LONGEST)
-  if not config.getoption("--slow"):
-    skip = pytest.mark.skip(reason="slow: run with --slow")
-    for item in items:
-      if "slow" in item.keywords:
-        item.add_marker(skip)
+  for item in items:
+    place = item.path.relative_to(_HERE).as_posix()
+    if place.startswith(_SLOW) and "exhaustive" not in item.keywords:
+      item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ def test_the_same_again_says_nothing(world, opened, begun, told):
   assert told.changes == [] and not told.retrained and metrics(begun) == before
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_more_videos(world, opened, begun, told, tmp_path, monkeypatch):
   """The learner is then that of a campaign which had them all from the start."""
   first = chosen(begun)

@@ -137,7 +137,7 @@ def test_a_server_and_a_learner_side_by_side(drawn, tmp_path):
   assert [point["map"] for point in seen["curve"]] == [row["map"] for row in rows(tmp_path)]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_in_one_although_the_learner_is_killed(drawn, finished, tmp_path, monkeypatch):
   """Its process ends by kill -9 in the first round; the pages answer, and it starts again."""
   killed, answers = [], []
@@ -164,7 +164,7 @@ def test_all_in_one_although_the_learner_is_killed(drawn, finished, tmp_path, mo
     assert "SIGKILL" in found[0]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_the_learner_cannot_use_ends_the_program_at_its_start(drawn, tmp_path):
   with pytest.raises(DataError, match="learns from|learn from"):
     annotate.run(config(drawn, **{"campaign.strategy": "mcle"}), tmp_path)

@@ -94,7 +94,7 @@ def test_rows_on_the_disk_need_no_memory(monkeypatch, tmp_path):
     row_memory.check(config(), data(counts, 1024), 1)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_step_holds_no_more_than_it_is_said_to(context):
   """As XLA counts it."""

@@ -1,6 +1,6 @@
 """The SVM over a grid of shapes, scales and kinds of rows: certified, or no worse than LinearSVC.
 
-The fast part has two shapes; `python -m pytest --slow -n 0 -s tests/models/svm/test_grid.py` takes
+The fast part has two shapes; `python -m pytest -m "" -n 0 -s tests/models/svm/test_grid.py` takes
 all of them and prints the worst ratio of each.
 """
 
@@ -107,7 +107,7 @@ def check(kind, params, info, x, y, c, loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("shape", [*FAST, *(pytest.param(s, marks=pytest.mark.slow)
+@pytest.mark.parametrize("shape", [*FAST, *(pytest.param(s, marks=pytest.mark.exhaustive)
                                             for s in SLOW)], ids=str)
 def test_fit(shape, loss):
   worst = 0.0, ""
@@ -134,7 +134,7 @@ def test_start(loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("d", [120, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("d", [120, pytest.param(30, marks=pytest.mark.exhaustive)])
 def test_retraining(d, loss):
   """Every enlarged problem, n + m = 30 rows."""
   tol = 1e-3 if loss == "hinge" else TOL

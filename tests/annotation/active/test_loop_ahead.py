@@ -21,7 +21,7 @@ from tal_jax.runs.workdir import Workdir
 from tests.annotation import campaigns
 from tests.annotation.active import test_loop
 from tests.annotation.active.test_loop import content, metrics
-from tests.annotation.test_loop_quorum import People, learnt
+from tests.annotation.active.test_loop_quorum import People, learnt
 from tests.killing import Killed, stop_at
 
 opened, world = test_loop.opened, test_loop.world  # fixtures
