@@ -45,6 +45,7 @@ _TEST = [
     "jupytext>=1.16",
     "nbmake>=1.5",
     "playwright>=1.40",  # drives Debian's Chromium, see .ci/run
+    "pyrefly>=1.0",
     "pytest>=8.3",
     "pytest-xdist>=3.7",
     "ruff>=0.9",
@@ -56,7 +57,7 @@ setuptools.setup(
     description="Active learning for temporal action localization, in JAX.",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["tal_jax", "tal_jax.*"]),
-    package_data={"tal_jax.annotation.web": ["page/*"]},
+    package_data={"tal_jax": ["py.typed"], "tal_jax.annotation.web": ["page/*"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

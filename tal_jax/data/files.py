@@ -84,7 +84,7 @@ def inspect(options: FileOptions, *, split: str, split_options: Mapping[str, Any
   report = report._replace(summary="\n".join([report.summary, *parts.detected]))
   if report.is_fatal:
     return None, report
-  if sets is None:
+  if split_error is not None:
     raise split_error
   if report.unusable:
     sets = splits.checked(Split(*(tuple(i for i in ids if i not in report.unusable)

@@ -15,10 +15,10 @@ from tal_jax.annotation.rules.exclusions import MAX_REASON
 from tal_jax.annotation.rules.second_thoughts import MOST_MORE
 
 # Why a video cannot be judged by anybody, and why somebody gives one back.
-UNUSABLE = ("it does not play", "it is damaged", "too dark or too blurred to judge",
-            "it is not what it should be", "another reason")
-SKIPPED = ("it does not play here", "it takes too long", "it is unclear what to mark",
-           "I do not want to watch it", "another reason")
+Unusable = Literal["", "it does not play", "it is damaged", "too dark or too blurred to judge",
+                   "it is not what it should be", "another reason"]
+Skipped = Literal["", "it does not play here", "it takes too long", "it is unclear what to mark",
+                  "I do not want to watch it", "another reason"]
 _MAX_ID = 2**53 - 1  # what a page's numbers can tell apart; SQLite's go further
 
 Segment = Annotated[tuple[float, float], Meta(
@@ -55,7 +55,7 @@ class AnswerIn(_In):
   comment: str = ""
   others: Annotated[list[OtherAnswer], Meta(description=(
       "answers to other tasks of the same visit: all are stored, or none"))] = []
-  unusable: Annotated[Literal["", *UNUSABLE], Meta(description=(
+  unusable: Annotated[Unusable, Meta(description=(
       "why the video cannot be judged, an answer of its own without segments; empty: it can"))] = ""
 
 
@@ -64,7 +64,7 @@ class SubmissionIn(_In):
 
 
 class SkipIn(_In):
-  reason: Literal["", *SKIPPED] = ""
+  reason: Skipped = ""
   comment: str = ""
 
 

@@ -31,7 +31,7 @@ from tal_jax.models.localizer import Confidences, Detections, Picks
 from tal_jax.models.networks import labeled_rows, training as row_training, windows as row_windows
 from tal_jax.models.networks.labeled_rows import Batch, LabeledRows
 from tal_jax.models.networks.layers import Conv, LayerNorm, masked
-from tal_jax.models.point import decoding
+from tal_jax.models.point import decoding as decoding_lib
 from tal_jax.pool import ROWS, VideoPool
 from tal_jax.rows import normalised
 
@@ -50,7 +50,7 @@ class Settings(NamedTuple):
   smoothing: float = 0.5  # share of the short instances' rows (5 % quantile) that p is a mean over
   top_k: int = 10  # picks per video, for selection functions
   schedule: row_training.Schedule = row_training.Schedule()
-  decoding: decoding.Settings = decoding.Settings()
+  decoding: decoding_lib.Settings = decoding_lib.Settings()
 
 
 class FramesParams(NamedTuple):
@@ -152,8 +152,8 @@ class Frames:
         mine = np.flatnonzero(label == k)
         mine = mine[np.argsort(-score[mine], kind="stable")][:m]
         scores[video, k, :len(mine)], segments[video, k, :len(mine)] = score[mine], bounds[mine]
-    found = jax.device_get(decoding.segments_of_videos(
-        decoding.Candidates(scores, segments), np.asarray(pool.rows.start),
+    found = jax.device_get(decoding_lib.segments_of_videos(
+        decoding_lib.Candidates(scores, segments), np.asarray(pool.rows.start),
         np.asarray(pool.rows.step), devices.to_host(pool.durations), settings=kept))
     segments, scores, labels, mask = found
     return Detections(segments, scores, scores, mask, scores, labels)

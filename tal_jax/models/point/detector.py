@@ -34,7 +34,7 @@ from tal_jax import devices
 from tal_jax.models.localizer import Confidences, Detections, Picks
 from tal_jax.models.networks import labeled_rows, training as row_training
 from tal_jax.models.networks.labeled_rows import LabeledRows
-from tal_jax.models.point import decoding, levels as levels_lib, scoring
+from tal_jax.models.point import decoding as decoding_lib, levels as levels_lib, scoring
 from tal_jax.models.point.levels import Levels
 from tal_jax.models.point.network import Network
 from tal_jax.models.point.training import Loss
@@ -56,7 +56,7 @@ class Settings(NamedTuple):
   longest_crop: int = 1024  # rows
   top_k: int = 10  # picks per video, for selection functions
   schedule: row_training.Schedule = row_training.Schedule()
-  decoding: decoding.Settings = decoding.Settings()
+  decoding: decoding_lib.Settings = decoding_lib.Settings()
 
 
 class PointParams(NamedTuple):
