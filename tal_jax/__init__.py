@@ -7,6 +7,6 @@ take the module that is needed, e.g. `from tal_jax.models import svm`.
 
 from tal_jax import former_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 former_names.install()
