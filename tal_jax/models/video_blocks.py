@@ -6,7 +6,7 @@ The functions that the stage-wise model maps compare every two proposals of a vi
 many times over. A block is as many videos as have `_PAIRS` of them together, so that what is worked
 on stays in a core's cache; and of the videos only those wanted are computed at all.
 
-The first array may be, as in `svm_blocks`, on a device, spread over several by videos, or a NumPy
+The first array may be, as in `svm.blocks`, on a device, spread over several by videos, or a NumPy
 array (a file) to be streamed. On devices the shapes depend on the pool alone: nothing is compiled
 anew as other videos are wanted.
 """
@@ -50,7 +50,7 @@ def over_videos(function: Callable, static: Hashable, first: chex.Array, wanted:
 
 @functools.cache
 def kernel(function: Callable, static: Hashable) -> Callable:
-  """The kernel of `over_videos` (`svm_blocks.on_devices`): one object for the same arguments."""
+  """The kernel of `over_videos` (`svm.blocks.on_devices`): one object for the same arguments."""
   one = functools.partial(function, static)
 
   def run(first, wanted, by_video, shared):

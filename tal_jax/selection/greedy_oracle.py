@@ -5,7 +5,7 @@ the way from random sampling to this bound is a measure that does not depend on 
 to gain on a data set. Greedy by single videos: a batch is the top-b, as LAL's (Sec. 4.2).
 
 What is retrained with each candidate is the paper's attention, an SVM: of a learner whose attention
-is a mixture (`stage_wise_two`) it is the part that is, with that model's settings.
+is a mixture (`stage_wise.two_stage`) it is the part that is, with that model's settings.
 """
 
 from __future__ import annotations

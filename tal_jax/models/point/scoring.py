@@ -70,7 +70,7 @@ def detect(params: Any, rows: Rows, durations: chex.Array, *, network: Network,
     durations: [v] seconds.
     network: its shape.
     settings: of the decoding.
-    longest: rows that go through the network in one piece, see `row_windows`.
+    longest: rows that go through the network in one piece, see `networks.windows`.
   """
   v, c = rows.num_videos, network.num_classes
   start, step = np.asarray(rows.start), np.asarray(rows.step)

@@ -1,4 +1,4 @@
-"""The point detector's loss of a batch, as `row_training` wants it."""
+"""The point detector's loss of a batch, as `networks.training` wants it."""
 
 from __future__ import annotations
 

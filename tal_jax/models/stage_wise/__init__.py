@@ -75,7 +75,7 @@ def init(dim: int, num_classes: int) -> StageWiseParams:
 def decision(params: svm.SvmParams, pool: VideoPool) -> chex.Array:
   """The SVM's decision value of every proposal: [v, p]; -inf where padded.
 
-  In blocks, see `svm_blocks`: the features may be streamed from a file.
+  In blocks, see `svm.blocks`: the features may be streamed from a file.
   """
   values = margins(pool.features, pool.proposal_mask, jnp.append(params.w, params.b))
   return jnp.where(pool.proposal_mask, values, -jnp.inf)

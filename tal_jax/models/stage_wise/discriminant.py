@@ -132,7 +132,7 @@ def direction(white: Whitening, positive: chex.Array, negative: chex.Array) -> c
 
   Args:
     white: of the pool.
-    positive, negative: [d + 1], the sums of the rows (x, 1), as of `svm_blocks.weighted_sum`.
+    positive, negative: [d + 1], the sums of the rows (x, 1), as of `svm.blocks.weighted_sum`.
   """
   difference = (positive[:-1] / jnp.maximum(positive[-1], 1.0)
                 - negative[:-1] / jnp.maximum(negative[-1], 1.0))

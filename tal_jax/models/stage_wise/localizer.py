@@ -3,7 +3,7 @@
 Notation: v videos, p proposals, k picked segments, d dimensions, c classes.
 
 Source: the paper, Sec. 3.1; `stage_wise` has the mathematics. LAL, MCLE and the greedy oracle read
-this model's attention, or that of `stage_wise_two`.
+this model's attention, or that of `two_stage`.
 """
 
 from __future__ import annotations

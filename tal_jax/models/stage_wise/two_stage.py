@@ -11,8 +11,8 @@ What the second stage learns from on a labelled video is the first stage of the 
 whose own training lacks positives or negatives has the final first stage's. Each ingredient can be
 switched off in `Settings`; without all of them it is the model of `stage_wise`.
 
-Here are the model and its detections; `stage_wise_two_scores` has the scores of proposals, and
-`stage_wise_two_training` the fit.
+Here are the model and its detections; `two_stage_scores` has the scores of proposals, and
+`two_stage_training` the fit.
 
 Source: the paper, Sec. 3.1, for the first stage; what stands on top is ours.
 """

@@ -6,9 +6,9 @@ y_i (x_i, 1); u = 1 - A theta, so that row i violates its margin where u_i > 0.
 
     P(theta) = |theta|^2 / 2 + c sum_i loss(u_i)     loss = max(0, u) or max(0, u)^2
 
-`svm_problem` holds P, its dual and the gap between them; `svm_solver` the method for one problem,
-`svm_wide` the same for few, long rows;
-`svm_preconditioner` its Newton matrix; `svm_retrain` and `svm_batch` what is done for a batch.
+`problem` holds P, its dual and the gap between them; `solver` the method for one problem,
+`wide` the same for few, long rows;
+`newton` its Newton matrix; `retrain` and `batch` what is done for a batch.
 
 Source: the attention module of the paper, Sec. 3.1 ("a linear Support Vector Machine [17, 21]",
 [21] = LIBLINEAR); the paper gives neither the loss nor C.
@@ -90,7 +90,7 @@ def retrain_with_one_extra(
   batched: every product with the shared rows is one [b, d] x [d, n] matrix product, and [b, n, d]
   is never formed. The base problem is solved first (at once, if `init` is its solution); its
   solution is where each candidate starts, and its Newton matrix, corrected for the candidate's own
-  rows, the preconditioner (`svm_batch`).
+  rows, the preconditioner (`batch`).
 
   Args:
     x, y, mask: [n, d], [n], [n]: the labelled set.

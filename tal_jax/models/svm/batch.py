@@ -1,8 +1,8 @@
 """Solves a batch of SVMs that share most of their rows: preconditioned conjugate gradients.
 
 Notation: theta: [b, D] = (w, b), D = d + 1; A: [n, D] the rows that all problems share and E:
-[b, m, D] those of each one (`svm_enlarged`); u = 1 - A theta, a pair (shared [b, n], own [b, m]);
-phi: the augmented Lagrangian of `svm_solver`, r(theta) + sum psi(u), for the squared hinge the
+[b, m, D] those of each one (`enlarged`); u = 1 - A theta, a pair (shared [b, n], own [b, m]);
+phi: the augmented Lagrangian of `solver`, r(theta) + sum psi(u), for the squared hinge the
 objective itself; H: the second derivative of r, most often the identity.
 
     z = M^-1 grad phi      M = B + E' diag(psi'') E,  B = F F' near the Newton matrix of the rest
@@ -266,7 +266,7 @@ def _core(preconditioner: Preconditioner, weights):
   """Woodbury's small matrix [b, m, m]; weights: [b, m], psi'' of each problem's own rows.
 
   root (I + root gram root)^-1 root, by the symmetric sweep operator, all problems at once: LAPACK
-  takes them one after the other (and see `svm_preconditioner`). Rows without weight need no sweep,
+  takes them one after the other (and see `newton`). Rows without weight need no sweep,
   and most of a hinge's have none.
   """
   root = jnp.sqrt(weights)

@@ -1,13 +1,13 @@
 """A labelled set enlarged by each of b candidates, as optimisation problems: rows and objective.
 
-Notation as in `svm_problem`, but the rows of a problem are a pair: A: [n, D] the rows y_i (x_i, 1)
+Notation as in `problem`, but the rows of a problem are a pair: A: [n, D] the rows y_i (x_i, 1)
 that all problems share, E: [b, m, D] those of each one; a vector over rows is a pair ([b, n],
 [b, m]), so that A is never copied and pairs never joined.
 
     P(theta) = r(theta) + c sum_i loss(u_i)
 
 r is |theta|^2 / 2, or what that becomes when further rows are taken to keep their side of the
-margin (`svm_screening`): a quadratic.
+margin (`screening`): a quadratic.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def curvature(u: Pair, multipliers: Pair, sigma, c, loss) -> Pair:
 
 
 def gap_parts(rest, gradient, u: Pair, alpha: Pair, c, loss):
-  """P(theta) and the two parts of P - D, as in `svm_problem`: over rows, and the gradient's.
+  """P(theta) and the two parts of P - D, as in `problem`: over rows, and the gradient's.
 
   Rows within r have no part in the gap as long as they are on the side that r takes them to be.
 

@@ -1,7 +1,7 @@
 """The SVM's Newton matrices I + A' diag(curvature) A, and their factors.
 
 A single problem affords its own; a batch of enlarged problems shares the base problem's
-(`svm_batch`). Notation as in `svm_problem`.
+(`batch`). Notation as in `problem`.
 
 Every factorisation is of one matrix at a time, a batch of them is a loop. jaxlib 0.10 splits a
 batched LAPACK call into tasks for the thread pool that it runs on, and waits for them: as many such

@@ -2,7 +2,7 @@
 
 Notation as in `svm`, with the rows of a video kept together: vectors over rows are [v, p].
 
-The method is `svm_solver`'s; what differs is where the work goes. A step of active learning adds
+The method is `solver`'s; what differs is where the work goes. A step of active learning adds
 few rows to many, so what the last fit learned is kept in a `Memory`:
 
 - the decision values of all rows, hence every u = 1 - y f, at no pass over the features;
@@ -16,10 +16,10 @@ pool, which is the certificate's and the scores of the next selection, and one f
 certificate is that of the returned parameters and owes nothing to the memory. Where it is refused,
 A' alpha is computed by passes from then on.
 
-Few, long rows (`svm_wide`) are collected instead, where the hinge is asked for or no certificate
+Few, long rows (`wide`) are collected instead, where the hinge is asked for or no certificate
 was found: the small problem is solved as `svm.fit` solves it.
 
-The loop runs on the host, since the features may be streamed from a file (`svm_blocks`).
+The loop runs on the host, since the features may be streamed from a file (`blocks`).
 """
 
 from __future__ import annotations

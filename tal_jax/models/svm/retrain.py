@@ -1,10 +1,10 @@
 """Retrains an SVM once for each of b candidates: the base problem, and what a batch shares of it.
 
 The base problem's solution is where every candidate starts, its Newton matrix what preconditions
-them all. `svm_batch` solves them twice: first with the few rows that may change sides
-(`svm_screening`), then, mostly for the certificate alone, with all. What that gives up on
-`svm_solver` takes up, one candidate after the other, each with Newton matrices of its own; and
-hinges on few, long rows all go to `svm_wide`. Notation as in `svm` and `svm_batch`.
+them all. `batch` solves them twice: first with the few rows that may change sides
+(`screening`), then, mostly for the certificate alone, with all. What that gives up on
+`solver` takes up, one candidate after the other, each with Newton matrices of its own; and
+hinges on few, long rows all go to `wide`. Notation as in `svm` and `batch`.
 
 Memory is bounded by a budget: candidates whose own rows, whitened rows and multipliers exceed it
 are taken one group after the other.

@@ -2,7 +2,7 @@
 
 A candidate moves theta a little, so that only rows near the margin of the base problem enter or
 leave the loss. The n / 8 nearest stay as they are; each of the others is taken to keep its side and
-becomes a part of the quadratic r of `svm_enlarged`: nothing where u < 0, and c u^2 (c u for the
+becomes a part of the quadratic r of `enlarged`: nothing where u < 0, and c u^2 (c u for the
 hinge) where u > 0. That makes an iteration two to three times cheaper. Nothing is assumed in the
 end: the certificate of the whole problem says which candidates were right, and the others go on
 there.
@@ -10,7 +10,7 @@ there.
 A hinge can have more rows on the margin than may stay: where features say little and few rows are
 positive, the best is w = 0, b = -1, with all negative rows there. Then none is folded.
 
-Notation as in `svm_batch`; k: the number of rows that stay.
+Notation as in `batch`; k: the number of rows that stay.
 
 Source: the idea is the shrinking of Joachims (1999) and of LIBLINEAR; to fold the rows of a batch
 from one base solution, with the final word left to the full certificate, is ours.

@@ -1,6 +1,6 @@
 """Solves a batch of SVMs to a certified gap: augmented Lagrangian, semismooth Newton inside.
 
-Both losses are solved by one method, the augmented Lagrangian of the dual (`svm_problem` has the
+Both losses are solved by one method, the augmented Lagrangian of the dual (`problem` has the
 notation): minimise over theta
 
     |theta|^2 / 2 + sum_i psi(u_i),   psi'(u_i) = alpha_i = clip(lambda_i + sigma u_i, 0, c),

@@ -1,4 +1,4 @@
-"""Solves an SVM of few, long rows: `svm_solver`'s method, its Newton step in the dual variables.
+"""Solves an SVM of few, long rows: `solver`'s method, its Newton step in the dual variables.
 
 With n rows of d > n dimensions the Newton matrix I + A' diag(curvature) A is a large matrix that
 knows little: float32 loses its identity beside rows of length sqrt(d). Every iterate is of the form
@@ -38,7 +38,7 @@ _SMOOTH = 10.0  # sigma at the start, in units of 1 / mean |a|^2
 _STALE = 0.05  # curvature that changed, as a share, after which the matrix is made anew
 _CG_TOL = 1e-3  # of the residual, relative to the right-hand side
 _MAX_CG_ITERS = 30
-_LARGEST_RESCUE = 1024  # dimensions up to which `svm_solver` tries what is not certified here
+_LARGEST_RESCUE = 1024  # dimensions up to which `solver` tries what is not certified here
 
 
 class _Newton(NamedTuple):
@@ -53,7 +53,7 @@ def pays(num_rows: int, dim: int) -> bool:
 
 def solve_any(rows: Rows, theta: chex.Array, *, c, loss: str, tol, max_iters,
               is_wide: bool | None = None) -> svm_solver.State:
-  """`solve`, or `svm_solver.solve` where there are many rows (or `is_wide` says so)."""
+  """`solve`, or `solver.solve` where there are many rows (or `is_wide` says so)."""
   if pays(*rows.x.shape) if is_wide is None else is_wide:
     return solve(rows, theta, c=c, loss=loss, tol=tol, max_iters=max_iters)
   start = svm_solver.cold_start(rows, theta, c, loss)

@@ -48,7 +48,7 @@ def propose(model: DapsModel, features: FrameFeatures, duration: float, *, video
     features: of the video; rows with NaN are left out.
     duration: seconds.
     video_id: for messages.
-    stride, cover_end: of the windows, see `daps_windows.windows`.
+    stride, cover_end: of the windows, see `windows.windows`.
     row_step: takes every `row_step`-th row only.
     nms_threshold: tIoU.
     soft_nms_sigma: above 0, soft NMS is done in place of NMS.

@@ -47,7 +47,7 @@ def record(config: ConfigDict, data: Dataset, contents: Mapping[str, str], campa
   """What `config.json` is to remember of this start.
 
   Args:
-    config: from `annotate_setup.checked`.
+    config: from `setup.checked`.
     data: the pools.
     contents: a digest of each video's features.
     campaign: open.

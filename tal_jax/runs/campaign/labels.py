@@ -44,7 +44,7 @@ def match(config: ConfigDict, files: Files, videos: Videos, probes: Mapping[str,
   """Finds the videos of the labels and of the gold answers.
 
   Args:
-    config: from `annotate_setup.checked`.
+    config: from `setup.checked`.
     files: of its labels and classes.
     videos: all of the campaign's folders.
     probes: of those that can be used.

@@ -56,7 +56,7 @@ def run(config: ConfigDict, campaign: Campaign, setup: Setup, folder: pathlib.Pa
   """Goes on from wherever the campaign is, until its budget is spent.
 
   Args:
-    config: from `annotate_setup.checked`.
+    config: from `setup.checked`.
     campaign: open.
     setup: what it works on.
     folder: the work directory.

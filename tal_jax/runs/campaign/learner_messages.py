@@ -13,7 +13,7 @@ BEGUN, FINISHED = "begun", "finished"
 
 
 class Job(NamedTuple):
-  config: Any  # ConfigDict, from `annotate_setup.checked`
+  config: Any  # ConfigDict, from `setup.checked`
   setup: Any  # annotate_setup.Setup
   folder: pathlib.Path  # the work directory
   verbosity: int  # of the log
