@@ -1,10 +1,6 @@
-"""The pages in a real browser: Debian's Chromium, driven by Playwright.
-
-Screenshots go to the folder named by TAL_JAX_ARTIFACTS (default: pytest's temporary one).
-"""
+"""The pages in a real browser, from the first link to the last answer."""
 
 import json
-import os
 import pathlib
 import re
 
@@ -13,111 +9,27 @@ import pytest
 from tal_jax.annotation import campaign
 from tal_jax.annotation.rules import answers, leases
 from tal_jax.annotation.web import server
-from tests.annotation import browser, campaigns, counted_video, serving
+from tests.annotation import campaigns, serving
+from tests.annotation.web.page.pages import (
+  AUDIT,
+  FRAMES,
+  at_frame,
+  drag,
+  expect,
+  expect_list,
+  listed,
+  on_timeline,
+  press,
+  saved,
+  seen,
+  stored,
+)
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'annotate' is not installed")
 pytest.importorskip("av", reason="the extra 'annotate' is not installed")
-expect = playwright.expect
-expect.set_options(timeout=30_000)  # milliseconds; a busy machine is no fault of the page
 
-FRAMES = 120  # of the counted video, at 25 frames a second
 SCRIPT = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-  with playwright.sync_playwright() as driver:
-    opened = driver.chromium.launch(executable_path=browser.chromium(), args=["--no-sandbox"])
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def open_page(chromium):
-  """Opens an address in a window of 1280 x 720; in the end there must be no error in any."""
-  errors, contexts = [], []
-
-  def open_(url, **more):
-    contexts.append(chromium.new_context(viewport={"width": 1280, "height": 720}, **more))
-    page = contexts[-1].new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error"
-            and "Failed to load resource" not in message.text else None)
-    page.goto(url)
-    return page
-
-  yield open_
-  for context in contexts:
-    context.close()
-  assert not errors
-
-
-@pytest.fixture(scope="module")
-def counted(tmp_path_factory):
-  return counted_video.draw(tmp_path_factory.mktemp("video") / "counted.mp4", frames=FRAMES)
-
-
-@pytest.fixture
-def shoot(tmp_path):
-  """Takes a screenshot of a page."""
-  folder = pathlib.Path(os.environ.get("TAL_JAX_ARTIFACTS", tmp_path))
-  folder.mkdir(parents=True, exist_ok=True)
-  return lambda page, name: page.screenshot(path=folder / f"{name}.png")
-
-
-def seen(page):
-  """The number that the counted video shows."""
-  return page.evaluate(counted_video.SEEN)
-
-
-def at_frame(page, frame):
-  expect(page.locator(".readout .frame")).to_have_text(re.compile(rf"^frame {frame} /"))
-
-
-def listed(page):
-  """The segments in the list: [(start, end)] as texts."""
-  return [tuple(row.locator(".link").all_inner_texts()[1:])
-          for row in page.locator(".segment-table tbody tr").all()]
-
-
-def expect_list(page, segments):
-  expect(page.locator(".segment-table tbody tr")).to_have_count(len(segments))
-  assert listed(page) == segments
-
-
-def saved(page):
-  expect(page.locator(".save")).to_have_text("Draft saved")
-
-
-def stored(made):
-  """worker -> task -> segments of all answers in the database."""
-  return [(row["name"], row["task_id"], row["comment"], json.loads(row["segments"]))
-          for row in campaigns.select(made, """
-      SELECT w.name, a.task_id, a.comment, (
-        SELECT json_group_array(json_array(start, "end")) FROM (
-          SELECT start, "end" FROM segments s WHERE s.assignment_id = a.id ORDER BY start)
-        ) AS segments
-      FROM assignments a JOIN workers w ON w.id = a.worker_id ORDER BY a.id""")]
-
-
-def press(page, *keys):
-  for key in keys:
-    page.keyboard.press(key)
-
-
-def on_timeline(page, share):
-  """A point of the edit lane, at a share of its width."""
-  box = page.locator(".tl-lane.tl-edit").bounding_box()
-  return box["x"] + share * box["width"], box["y"] + box["height"] / 2
-
-
-def drag(page, start, end):
-  page.mouse.move(*start)
-  page.mouse.down()
-  page.mouse.move((start[0] + end[0]) / 2, start[1], steps=3)
-  page.mouse.move(*end, steps=3)
-  page.mouse.up()
 
 
 def test_whole_annotation_by_keyboard_and_mouse(tmp_path, data_dir, open_page, shoot):
@@ -523,7 +435,6 @@ def test_the_overview_says_who_is_at_work(tmp_path, counted, open_page):
     expect(page.get_by_text("All rounds so far are trained.")).to_be_visible()
 
 
-AUDIT = (pathlib.Path(__file__).parent / "page_audit.js").read_text("utf-8")
 
 
 def test_readable_and_named_and_on_one_screen(tmp_path, counted, open_page):

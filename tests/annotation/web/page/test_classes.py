@@ -14,19 +14,7 @@ from tal_jax.annotation import campaign
 from tal_jax.annotation.rules import answers
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
-from tests.annotation.web.page.test_browser import (  # noqa: F401
-  AUDIT,
-  at_frame,
-  chromium,
-  counted,
-  drag,
-  expect,
-  listed,
-  open_page,
-  press,
-  saved,
-  shoot,
-)
+from tests.annotation.web.page.pages import AUDIT, at_frame, drag, expect, listed, press, saved
 
 LABELS = ("enter the room", "leave", "sit down", "stand up", "open the window")
 
@@ -76,7 +64,7 @@ def inside(page, index, share):
   return box["x"] + share * box["width"], box["y"] + box["height"] / 2
 
 
-def test_five_classes_by_keyboard_and_mouse(tmp_path, counted, open_page, shoot):  # noqa: F811
+def test_five_classes_by_keyboard_and_mouse(tmp_path, counted, open_page, shoot):
   made, tokens = ask(tmp_path, counted)
   with made.store, serving.running(server.build_app(made, title="Doors")) as url:
     page = open_page(f"{url}/#{tokens['annotator']}")
@@ -149,7 +137,7 @@ def test_five_classes_by_keyboard_and_mouse(tmp_path, counted, open_page, shoot)
     expect(page.locator(".tl-lane.tl-edit")).to_have_count(5)  # the next video
 
 
-def test_a_lost_receipt_and_a_class_that_another_took(tmp_path, counted, open_page):  # noqa: F811
+def test_a_lost_receipt_and_a_class_that_another_took(tmp_path, counted, open_page):
   made, tokens = ask(tmp_path, counted, LABELS[:2])
   with made.store, serving.running(server.build_app(made, title="Doors")) as url:
     page = open_page(f"{url}/#{tokens['annotator']}")
@@ -191,7 +179,7 @@ def test_a_lost_receipt_and_a_class_that_another_took(tmp_path, counted, open_pa
     assert [segments for *_, segments in stored(made)][2:] == [[], [[0.0, .04]]]
 
 
-def test_more_classes_than_numbers_scroll(tmp_path, counted, open_page, shoot):  # noqa: F811
+def test_more_classes_than_numbers_scroll(tmp_path, counted, open_page, shoot):
   labels = [f"action {i}" for i in range(12)]
   made, tokens = ask(tmp_path, counted, labels, videos=1)
   with made.store, serving.running(server.build_app(made, title="Many")) as url:

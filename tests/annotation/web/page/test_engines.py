@@ -11,7 +11,7 @@ import pytest
 
 from tal_jax.annotation.web import server
 from tests.annotation import counted_video, engines, serving
-from tests.annotation.web.page.test_browser import stored
+from tests.annotation.web.page.pages import stored
 
 pytest.importorskip("uvicorn", reason="the extra 'annotate' is not installed")
 pytest.importorskip("av", reason="the extra 'annotate' is not installed")

@@ -6,18 +6,8 @@ from tal_jax.annotation.rules import answers, exclusions, leases, pace
 from tal_jax.annotation.web import server
 from tal_jax.annotation.web.server import Program
 from tests.annotation import campaigns, serving
-from tests.annotation.web.page.test_browser import (
-  AUDIT,
-  chromium,
-  counted,
-  expect,
-  listed,
-  open_page,
-  press,
-  shoot,
-)
+from tests.annotation.web.page.pages import AUDIT, expect, listed, press
 
-__all__ = ["chromium", "counted", "open_page", "shoot"]  # fixtures
 SIZES = ((1280, 720), (1920, 1080))
 
 

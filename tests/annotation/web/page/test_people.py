@@ -6,15 +6,10 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from tal_jax.annotation.web import server
 from tests.annotation import serving
-from tests.annotation.web.page.test_browser import (  # noqa: F401
-  chromium,
-  counted,
-  expect,
-  open_page,
-)
+from tests.annotation.web.page.pages import expect
 
 
-def test_which_tasks_lack_people(tmp_path, counted, open_page):  # noqa: F811
+def test_which_tasks_lack_people(tmp_path, counted, open_page):
   made, tokens = serving.sample_campaign(tmp_path, video_path=counted, num_videos=2, annotators=2)
   with made.store, serving.running(server.build_app(made, title="Too few")) as url:
     page = open_page(f"{url}/campaign#{tokens['operator']}")

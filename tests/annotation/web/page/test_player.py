@@ -6,21 +6,16 @@ import pytest
 
 from tal_jax.annotation.web import server
 from tests.annotation import counted_video, serving
-from tests.annotation.web.page.test_browser import (
+from tests.annotation.web.page.pages import (
   at_frame,
-  chromium,
-  counted,
   drag,
   expect,
   expect_list,
   listed,
   on_timeline,
-  open_page,
   press,
   seen,
 )
-
-__all__ = ["chromium", "counted", "open_page"]  # fixtures
 
 
 @pytest.fixture(scope="module")

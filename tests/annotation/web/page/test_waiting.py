@@ -11,11 +11,7 @@ from tal_jax.annotation.rules import rounds
 from tal_jax.annotation.web import annotator_api as annotator, server
 from tal_jax.annotation.web.server import Program
 from tests.annotation import campaigns, serving
-from tests.annotation.web.page import test_browser
-
-chromium, open_page = test_browser.chromium, test_browser.open_page  # fixtures
-counted = test_browser.counted
-expect = test_browser.expect
+from tests.annotation.web.page.pages import expect
 
 _AWAY = """
 window.away = false;

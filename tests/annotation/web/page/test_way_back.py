@@ -5,20 +5,7 @@ import pytest
 from tal_jax.annotation.rules import exclusions
 from tal_jax.annotation.web import server
 from tests.annotation import campaigns, serving
-from tests.annotation.web.page.test_browser import (
-  AUDIT,
-  at_frame,
-  chromium,
-  counted,
-  expect,
-  open_page,
-  press,
-  saved,
-  shoot,
-  stored,
-)
-
-__all__ = ["chromium", "counted", "open_page", "shoot"]  # fixtures
+from tests.annotation.web.page.pages import AUDIT, at_frame, expect, press, saved, stored
 
 
 @pytest.fixture
