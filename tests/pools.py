@@ -16,7 +16,8 @@ from tal_jax.pool import Video, VideoPool, from_videos
 
 NUM_VIDEOS, NUM_PROPOSALS, NUM_TRUTHS, DIM, NUM_CLASSES = 16, 8, 2, 5, 3
 # A tight SVM: AP is a step function of it, and is compared between ways to compute it.
-SETTINGS = stage_wise.Settings(top_k=3, svm_c=0.1, svm_tol=1e-6, classifier_max_iters=10)
+SETTINGS = stage_wise.Settings(top_k=3, nms_threshold=1.0, svm_c=0.1, svm_tol=1e-6,
+                               classifier_max_iters=10)
 LOCALIZER = StageWise(SETTINGS)
 
 

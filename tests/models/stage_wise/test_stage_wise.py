@@ -11,7 +11,8 @@ from tal_jax.models import classifier, platt, stage_wise, svm
 from tests.test_segments import slow_nms, slow_tiou
 
 DIM, CLASSES = 6, 3
-SETTINGS = stage_wise.Settings(top_k=4, svm_tol=1e-6)
+SETTINGS = stage_wise.Settings(top_k=4, nms_threshold=1.0, svm_c=1.0, svm_tol=1e-6,
+                               classifier_max_iters=100)
 
 
 def make_pool(num_videos=12, truths=True, seed=0):

@@ -22,7 +22,7 @@ DIRTY = np.where(WANTED[..., None], FEATURES, np.float16(np.nan))
 SHARDED = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from tests.models import test_svm_blocks as t
+from tests.models.svm import test_blocks as t
 mesh = jax.make_mesh((4,), ("videos",), axis_types=(AxisType.Auto,))
 features = np.concatenate([t.DIRTY, t.DIRTY[:3]])
 wanted, weights = (np.concatenate([a, 0 * a[:3]]) for a in (t.WANTED, t.WEIGHTS))

@@ -109,7 +109,8 @@ def test_what_was_open_to_others_is_closed(tmp_path):
   for path in folder.rglob("*"):
     path.chmod(0o755 if path.is_dir() else 0o644)
   folder.chmod(0o755)
-  (tmp_path / "outside").mkdir(mode=0o755)
+  (tmp_path / "outside").mkdir()
+  (tmp_path / "outside").chmod(0o755)
   fill(tmp_path / "outside", "video.mp4")
   (tmp_path / "outside" / "video.mp4").chmod(0o644)
   (folder / "media" / "link").symlink_to(tmp_path / "outside")
