@@ -28,7 +28,9 @@ _DEFAULT = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "d
 def pytest_configure(config):
   config.addinivalue_line("markers", "slow: starts programs, browsers or videos, or takes seconds; "
                                      "also every test of the files that conftest.py lists")
-  config.addinivalue_line("markers", "exhaustive: minutes; `-m exhaustive`")
+  config.addinivalue_line("markers", "exhaustive: minutes; only `-m exhaustive` or -m '' runs it")
+  if config.option.markexpr and "exhaustive" not in config.option.markexpr:
+    config.option.markexpr = f"({config.option.markexpr}) and not exhaustive"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
@@ -36,7 +38,7 @@ def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: item.path.name not in _LONGEST)
   for item in items:
     place = item.path.relative_to(_HERE).as_posix()
-    if place.startswith(_SLOW) and "exhaustive" not in item.keywords:
+    if place.startswith(_SLOW):
       item.add_marker("slow")
 
 

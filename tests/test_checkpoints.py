@@ -17,6 +17,8 @@ from tal_jax.models.stage_wise.two_stage import Settings, TwoStage
 from tal_jax.selection import uncertainty
 from tests import pools
 
+pytestmark = pytest.mark.slow
+
 TWO_STAGE = TwoStage(Settings(num_kept=6, num_picks=3))
 ROOT = str(pathlib.Path(__file__).resolve().parents[1])
 

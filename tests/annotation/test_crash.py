@@ -7,10 +7,14 @@ import sqlite3
 import subprocess
 import sys
 
+import pytest
+
 from tal_jax.annotation.rules.answers import submit
 from tal_jax.annotation.rules.decisions import final_answers
 from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns, submitter
+
+pytestmark = pytest.mark.slow
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _VIDEOS = 60

@@ -24,6 +24,8 @@ from tal_jax.runs.reporter import Reporter
 from tests.annotation import campaigns
 from tests.annotation.active.test_loop import World, metrics, without
 
+pytestmark = pytest.mark.slow
+
 POOL = 10  # videos at first; the world has more
 FIRST, BATCH = 3, 2
 

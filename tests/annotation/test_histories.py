@@ -22,6 +22,8 @@ from tal_jax.annotation.rules import (
 from tal_jax.annotation.rules.answers import submit_all
 from tests.annotation.campaigns import check, enrol, select
 
+pytestmark = pytest.mark.slow
+
 _ANSWERS = ([], [(0, 10)], [(0, 9)], [(50, 60)], [(0, 10), (50, 60)])
 _STEPS = 60
 _POLICIES = (

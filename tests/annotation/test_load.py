@@ -21,6 +21,8 @@ from tal_jax.annotation import campaign, store
 from tal_jax.annotation.web import server
 from tests.annotation import annotators, campaigns
 
+pytestmark = pytest.mark.slow
+
 ANNOTATORS, TASKS, KILLS = 50, 2000, 20
 POLICY = {"annotators": 1, "max_annotators": 1, "lease_seconds": 600.0}
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from tal_jax.annotation import campaign
 from tal_jax.annotation.campaign import Ask
@@ -21,6 +22,8 @@ from tests.annotation import campaigns, submitter
 from tests.annotation.campaigns import check, enrol, select
 from tests.annotation.crowd_world import World
 from tests.annotation.test_concurrency import _together
+
+pytestmark = pytest.mark.slow
 
 LABELS = ("jump", "run", "walk")
 ROOT = pathlib.Path(__file__).resolve().parents[2]

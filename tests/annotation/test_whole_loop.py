@@ -22,6 +22,8 @@ from tal_jax.data.annotations import read_annotations
 from tests.annotation import annotators, drawn_videos
 from tests.annotation.test_load import free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKERS = ("ann", "bob", "cleo")
 VIDEOS, TESTING, FIRST, BATCH, ROUNDS = 60, 20, 8, 7, 5

@@ -18,6 +18,8 @@ from tal_jax.models.stage_wise.localizer import StageWise
 from tal_jax.pool import PROPOSALS, ROWS
 from tests import pools
 
+pytestmark = pytest.mark.slow
+
 CLASSES = pools.NUM_CLASSES
 FITS = []  # (name, videos it was trained on, fits before by its parameters, and by its memory)
 

@@ -10,6 +10,8 @@ import pytest
 
 from tal_jax.runs import compilation_cache as lib
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ("import jax, jax.numpy as jnp, jax.monitoring as m; from tal_jax.runs.compilation_cache "
            "import enable; hits = []; "

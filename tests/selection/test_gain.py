@@ -13,6 +13,8 @@ from tal_jax.pool import append, pad, take
 from tal_jax.selection import gain, greedy_oracle, held_out
 from tests import pools
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = pools.SETTINGS
 ZERO = svm.SvmParams(jnp.zeros(pools.DIM), jnp.zeros(()))
 

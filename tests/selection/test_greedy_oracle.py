@@ -3,9 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tal_jax.selection import greedy_oracle
 from tests import pools
+
+pytestmark = pytest.mark.slow
 
 
 def test_reads_the_truths_of_the_pool(selects, state, pool):

@@ -16,6 +16,8 @@ from tal_jax.pool import pad
 from tal_jax.selection import held_out as lib
 from tests import pools
 
+pytestmark = pytest.mark.slow
+
 B = 4
 NMS = pools.SETTINGS._replace(nms_threshold=0.3)
 

@@ -11,6 +11,8 @@ from tal_jax.models import svm
 from tal_jax.selection import gain, held_out as held_out_lib, lal_training as lib
 from tests import pools
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"labeled_sizes": (3, 4), "episodes_per_size": 2, "extras_per_episode": 3,
            "num_bins": 10}
 

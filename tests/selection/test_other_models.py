@@ -11,6 +11,8 @@ from tal_jax.models.stage_wise.two_stage import Settings, TwoStage
 from tal_jax.selection import SELECTION, lal, lal_selector, mcle, uncertainty
 from tests import pools
 
+pytestmark = pytest.mark.slow
+
 MODEL = TwoStage(Settings(num_kept=6, num_picks=3))
 
 

@@ -37,6 +37,8 @@ from tal_jax.runs.workdir import Workdir
 from tests.annotation import campaigns
 from tests.killing import Killed, stop_at
 
+pytestmark = pytest.mark.slow
+
 CLASSES, SECONDS, VIDEOS, TESTING, ROUNDS = ("jump", "run"), 30.0, 14, 6, 4
 SETTINGS = {"batch_size": 3, "campaign.num_initial": 4, "campaign.max_videos": 12,
             "campaign.slots_per_label": 3, "campaign.poll_seconds": 0.01, "encoder": "mean",

@@ -24,6 +24,8 @@ from tests.annotation.active.test_loop import content, metrics
 from tests.annotation.active.test_loop_quorum import People, learnt
 from tests.killing import Killed, stop_at
 
+pytestmark = pytest.mark.slow
+
 opened, world = test_loop.opened, test_loop.world  # fixtures
 EARLY = 2  # videos of each round after the first
 SETTINGS = {"campaign.while_training": "next"}

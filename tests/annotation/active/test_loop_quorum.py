@@ -21,6 +21,8 @@ from tests.annotation.active import test_loop
 from tests.annotation.active.test_loop import content, metrics
 from tests.killing import Killed, stop_at
 
+pytestmark = pytest.mark.slow
+
 opened, world = test_loop.opened, test_loop.world  # fixtures
 QUORUM = {"campaign.round_quorum": 0.6}
 _OPEN = ("SELECT t.id, t.round_id, v.name, c.name AS label, (SELECT MIN(f.id) FROM tasks f "

@@ -4,6 +4,7 @@ answer that was submitted paid once, and the same end (`World.check`, `check_end
 import contextlib
 import itertools
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tal_jax.annotation.rules.answers import submit
@@ -12,6 +13,8 @@ from tal_jax.annotation.rules.leases import next_task
 from tests.annotation import campaigns
 from tests.annotation.crowd_world import SEAT, World
 from tests.annotation.fake_mturk import FORGET, Kill
+
+pytestmark = pytest.mark.slow
 
 WORKERS = ("W1", "W2", "W3")
 KINDS = ("kill", "throttle", "lose")

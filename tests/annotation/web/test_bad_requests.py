@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.annotation import bad_requests, campaigns, serving, sites
 from tests.annotation.web.test_openapi import check
 
+pytestmark = pytest.mark.slow
+
 GOOD = {
     "/api/tasks/{id}/draft": {"revision": 1, "body": "half"},
     "/api/tasks/{id}/answer": {"submission_id": "s", "segments": [[1.0, 2.0]], "comment": "c"},

@@ -25,6 +25,8 @@ from tal_jax.annotation.rules import leases
 from tal_jax.annotation.web import connections, server
 from tests.annotation import campaigns, serving, sites
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 0.3  # the limits of these tests
 LIMITS = connections.Limits(8, head=SECONDS, body=SECONDS, taking=SECONDS)
 

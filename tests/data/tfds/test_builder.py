@@ -22,6 +22,8 @@ from tal_jax.data.tfds.reader import find
 from tal_jax.data.tfds.settings import Settings
 from tal_jax.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SPLIT = {"kind": "subject", "num_knowledge_subjects": 2}
 WINDOWS = {"shortest": 5.0, "longest": 20.0}

@@ -21,6 +21,8 @@ from tal_jax.models.networks.training import CHUNK, Schedule
 from tests import row_pools
 from tests.row_pools import DIM, START, STEP, five_videos as pool
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 2
 SETTINGS = lib.Settings(width=8, steps=6 * CHUNK, top_k=4,
                         schedule=Schedule(learning_rate=1e-2, batch_size=4))

@@ -14,6 +14,8 @@ from tal_jax.models.networks.labeled_rows import NONE, Augmentation, LabeledRows
 from tal_jax.sizes import bucket
 from tests import row_pools
 
+pytestmark = pytest.mark.slow
+
 LENGTH = 64
 SMOOTH = Augmentation(noise=0.0, channel_noise=0.0, drop=0.0)
 COUNTS = (40, 1, 100, 2, 64)

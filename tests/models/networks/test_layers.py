@@ -11,6 +11,8 @@ from hypothesis.extra import numpy as hnp
 from tal_jax.models.networks import layers
 from tal_jax.models.point.network import BLOCKS
 
+pytestmark = pytest.mark.slow
+
 HUGE = 1e30
 
 

@@ -23,6 +23,8 @@ from tal_jax.models.point.training import Loss
 from tests import row_pools
 from tests.row_pools import DIM, five_videos as pool
 
+pytestmark = pytest.mark.slow
+
 CLASSES, LENGTH = 2, 64
 SETTINGS = lib.Settings(width=16, members=1, steps=6 * CHUNK, warm_steps=CHUNK, top_k=4,
                         schedule=Schedule(learning_rate=5e-3, batch_size=4))

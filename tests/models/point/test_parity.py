@@ -19,6 +19,8 @@ torch = pytest.importorskip("torch", reason="the reference is in PyTorch: instal
 
 from tests.models.point import torch_network, torch_reference  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 DIM, CLASSES, WIDTH, LENGTH = 3, 2, 8, 64
 LEVELS = Levels(2, 3)
 COUNTS = (64, 37, 1)  # real rows of three clips

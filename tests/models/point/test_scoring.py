@@ -14,6 +14,8 @@ from tal_jax.models.point.network import CONTEXTS, Network, reach
 from tests import row_pools
 from tests.row_pools import DIM, STEP
 
+pytestmark = pytest.mark.slow
+
 CLASSES, WIDTH = 2, 8
 LONG = 420
 SETTINGS = decoding.Settings(candidates=30, kept=10)

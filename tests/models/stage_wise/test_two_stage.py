@@ -18,6 +18,8 @@ from tal_jax.models.svm import blocks as svm_blocks
 from tests import pools as tiny
 from tests.models.stage_wise.test_second_stage import slow_numbers
 
+pytestmark = pytest.mark.slow
+
 POOL, TESTING = tiny.videos(seed=0), tiny.videos(seed=1)
 SETTINGS = lib.Settings(num_kept=6, num_picks=3)
 MODEL = lib.TwoStage(SETTINGS)

@@ -15,6 +15,8 @@ from sklearn.svm import LinearSVC
 from tal_jax.models import svm
 from tal_jax.models.svm import pool as svm_pool
 
+pytestmark = pytest.mark.slow
+
 LOSSES = ("hinge", "squared_hinge")
 COSTS = (1e-3, 1e-2, 1.0, 100.0, 1e4)
 TOL = 1e-4

@@ -9,6 +9,8 @@ from tal_jax.models import svm
 from tal_jax.models.svm import batch as svm_batch, retrain as svm_retrain, solver as svm_solver
 from tal_jax.models.svm.problem import LOSSES, as_rows
 
+pytestmark = pytest.mark.slow
+
 N, D, B, M = 120, 10, 7, 6
 
 

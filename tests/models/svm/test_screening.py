@@ -10,6 +10,8 @@ from tal_jax.models.svm import screening as svm_screening
 from tal_jax.models.svm.newton import follow, no_newton
 from tal_jax.models.svm.problem import as_rows
 
+pytestmark = pytest.mark.slow
+
 N, D, B, M, C = 1100, 12, 4, 6, 0.1
 
 

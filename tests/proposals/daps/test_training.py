@@ -8,6 +8,8 @@ import pytest
 from tal_jax.proposals.daps import network as daps, training as daps_training
 from tests.proposals.daps import daps_reference
 
+pytestmark = pytest.mark.slow
+
 ANCHORS = np.array([[0.25, 0.5], [0.75, 0.5], [0.5, 1.0]], np.float32)
 
 

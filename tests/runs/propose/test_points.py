@@ -17,6 +17,8 @@ from tal_jax.metrics.proposal_recall import average_recall
 from tal_jax.runs.propose import data as propose_data, points as propose_points
 from tal_jax.runs.reporter import Reporter
 
+pytestmark = pytest.mark.slow
+
 ROOT = str(pathlib.Path(__file__).resolve().parents[3])
 TINY = {"method": "points", "data.num_knowledge_videos": 12, "data.num_selection_videos": 4,
         "data.num_testing_videos": 5, "data.num_search_per_class": 0,
