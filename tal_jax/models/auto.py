@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tal_jax import devices
 from tal_jax.metrics.detections import mean_ap, truth_of
 from tal_jax.models.localizer import (
     Confidences,
@@ -106,8 +107,11 @@ class Auto:
               num_classes: int) -> dict[str, float]:
     """mAP of every candidate's trial on the held-out cut; empty where the cut has no truth."""
     videos = np.flatnonzero(labeled)
-    order = np.asarray(jax.random.permutation(key, len(videos)))
-    cut = np.sort(videos[order[:max(1, round(_HELD_OUT * len(videos)))]])
+    order = videos[np.asarray(jax.random.permutation(key, len(videos)))]
+    # The longest video gives the length of the crops, and with it the program that is compiled:
+    # all labels shall need no other than a trial.
+    longest = videos[np.argmax(devices.to_host(pool.durations)[videos])]
+    cut = np.sort(order[order != longest][:max(1, round(_HELD_OUT * len(videos)))])
     held_out = take(pool, cut)
     truth = truth_of(held_out, num_classes=num_classes)
     if not len(truth.video):

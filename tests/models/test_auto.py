@@ -191,6 +191,15 @@ def test_the_cut_depends_on_the_key(pool):
   assert trained(0) == trained(0) != trained(1)
 
 
+def test_the_longest_video_is_never_held_out(pool):
+  """So that the crops of a trial are as long as those of all labels."""
+  pool = pool._replace(durations=pool.durations.at[5].set(1e4).at[40].set(1e5))  # 40: not labelled
+  for key in range(12):
+    FITS.clear()
+    fit(range(8), pool, key=key)
+    assert len(FITS[0][1]) == 6 and 5 in FITS[0][1]
+
+
 def test_a_cut_without_truth_decides_nothing(pool):
   blind = pools.without_truths(pool)
   params, info, _ = fit(range(12), blind)
