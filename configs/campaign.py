@@ -10,7 +10,7 @@ sees the rounds, the annotators and the queue, and decides where annotators diff
 goes on after a stop or a crash. Between two starts all of it may change but `data.seed`: videos and
 classes are added, people, strategy, model and budget change, files move. What was asked of a video
 stays as it was asked: its file, its duration and its label must stay, and the start says so if not.
-Where the pool or the model changed, the learner is trained anew on the answers that are there
+Where the pool or the model changed, the learner is trained again on the answers that are there
 (docs/annotation_running.md has the list).
 
 A video's id is its file's name without the suffix (see also `ids`), in the labels, the features and

@@ -10,7 +10,7 @@
 Reads $TAL_JAX_DATA/hapt: hapt.json (340 one-minute clips, 12 classes, 1,214 instances) and
 features/ID.npy (64 features at 5 Hz). No figure of the paper: it has no sensor data. The protocol
 is Sec. 4.1's with people instead of classes: of the 21 people of the training set 6 are
-Knowledge-Source and 15 Selection, drawn anew for each seed; the 9 of the validation set are
+Knowledge-Source and 15 Selection, drawn for each seed; the 9 of the validation set are
 Testing.
 
 `:paper` on two cores of an Intel Xeon (2.3 GHz), five seeds: full-training mAP 0.224 to 0.240;

@@ -4,7 +4,7 @@
     python -m experiments.benchmark --size=full [--output=F]     26 minutes on two cores, 6 GiB
     python -m experiments.benchmark --only=retrain,evaluator
 
-Prints a table and, with --output, writes JSON, anew after each case: {"versions", "device", "host",
+Prints a table and, with --output, writes JSON after each case: {"versions", "device", "host",
 "rows": [...]}. A row has `item, case, unit`, `ours` and each of `peers` as {min, median, max,
 repeats}, a peer's `ratio` (how many times as fast as the peer we are, by medians), our `peak_mib`
 (resident memory), and `details`. In the full size each case runs in a process of its own, so that

@@ -38,7 +38,7 @@ def run(config: ConfigDict, output: str | os.PathLike, *, manual_dir: str | os.P
     output: folder above the data set.
     manual_dir: where files are looked for that the config does not name.
     num_shards: of each subset; None: by size.
-    overwrite: builds anew what is there.
+    overwrite: builds again what is there.
 
   Returns:
     The data set's folder.
@@ -94,6 +94,6 @@ if __name__ == "__main__":
   _MANUAL = flags.DEFINE_string(
       "manual_dir", "manual", "Where files are looked for that the config does not name.")
   _SHARDS = flags.DEFINE_integer("shards", None, "Files of each subset; default: by size.")
-  _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Builds anew what is there.")
+  _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Builds again what is there.")
   flags.mark_flag_as_required("config")
   cli.run_main(main)

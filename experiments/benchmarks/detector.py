@@ -34,7 +34,7 @@ def cases(size: str) -> list[dict[str, Any]]:
 
 
 def measure(case: dict[str, Any]) -> list[dict[str, Any]]:
-  """Training anew, a warm round, an ensemble (of more than one member), and a pool."""
+  """Training again, a warm round, an ensemble (of more than one member), and a pool."""
   settings = detector.Settings(members=1, steps=case["steps"],
                                warm_steps=max(50, case["steps"] // 4))
   pool = made_up(case["labeled"], case["dim"])

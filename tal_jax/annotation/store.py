@@ -6,7 +6,7 @@ process killed inside it leaves nothing behind. There is one writing connection 
 a snapshot of their own and never wait. What cannot begin in `WAIT_SECONDS` is given up: SQLite's
 own error, with the code SQLITE_BUSY, says so.
 
-What was written stands in PATH-wal until `checkpoint` or `close` moves it into the file at PATH.
+What was written is in PATH-wal until `checkpoint` or `close` moves it into the file at PATH.
 """
 
 from __future__ import annotations

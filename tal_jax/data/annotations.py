@@ -72,7 +72,7 @@ def scan(path: Paths, *, format: str = registry.AUTO, **options: Any) -> Scan:
   """Reads what can be read, and lists what cannot; the arguments are those of `read_annotations`.
 
   A faulty truth is left out of its video, a video without a subset out of the result; of an id that
-  occurs twice the last entry stands. Each is in the list. A missing duration is NaN, and no fault.
+  occurs twice the last entry counts. Each is in the list. A missing duration is NaN, and no fault.
 
   Raises:
     DataError: no such file, or another format.

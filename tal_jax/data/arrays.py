@@ -31,7 +31,7 @@ _KEPT: ContextVar[dict[str, Any] | None] = ContextVar("kept", default=None)
 
 
 class Place(NamedTuple):
-  """Where an array stands: a file, or a member of an HDF5 file."""
+  """Where an array is: a file, or a member of an HDF5 file."""
 
   file: pathlib.Path
   member: str | None = None

@@ -57,7 +57,7 @@ def assemble(raw: RawData, *, name: str, encoder: str, dtype: str = "float32",
       proposals; a constant dimension becomes 0), "l2" (each proposal to unit length), or "none".
       The paper does not say.
     storage: a folder for the features of Selection and Testing, as memory-mapped files that this
-      call writes anew; "" keeps them in memory.
+      call writes again; "" keeps them in memory.
     reads: what the model reads of a pool: PROPOSALS, pooled features; ROWS, frame-level ones. A
       pool that nobody reads the proposals of has one in each video, without features.
     progress: called with (videos done, videos in all) after each video.

@@ -78,7 +78,7 @@ def _reading(text: str, found: Sequence[tuple[str, arrays.Place]], format: str, 
 def _files(pattern: str) -> list[tuple[str, arrays.Place]]:
   """Ids and files that fit a pattern, sorted."""
   if pattern.count(ID) != 1:
-    raise DataError(f"{pattern}: a pattern has {ID} once, where the id stands, and may have * "
+    raise DataError(f"{pattern}: a pattern has {ID} once, where the id is, and may have * "
                     "elsewhere.")
   parts, root = pathlib.Path(pattern).parts, _root(pattern)
   found: list[tuple[str, pathlib.Path]] = [("", root)]
@@ -123,7 +123,7 @@ def _members(file: pathlib.Path, inside: str, text: str) -> list[tuple[str, arra
   with arrays.open_hdf5(file) as root:
     if ID in inside or "*" in inside:
       if inside.count(ID) != 1:
-        raise DataError(f"{text}: a pattern has {ID} once, where the id stands.")
+        raise DataError(f"{text}: a pattern has {ID} once, where the id is.")
       found = hdf5_tree.fitting(root, [_expression(part) for part in inside.split("/")])
     elif inside in root:
       found = hdf5_tree.videos(root[inside], None, prefix=inside + "/")

@@ -31,7 +31,7 @@ from tal_jax.errors import DataError
 
 
 def row_index(times: np.ndarray | float, grid: TimeGrid) -> np.ndarray:
-  """The (fractional) row whose centre stands at a time: (t * fps - window / 2) / stride."""
+  """The (fractional) row whose centre is at a time: (t * fps - window / 2) / stride."""
   return (np.asarray(times, np.float64) * grid.fps - 0.5 * grid.window) / grid.stride
 
 

@@ -57,7 +57,7 @@ def inspect(options: FileOptions, *, split: str, split_options: Mapping[str, Any
     split: a name in SPLITS.
     split_options: its other arguments, e.g. num_knowledge_classes, testing_subset, path.
     seed: of the split.
-    caption: stands under plots; default: the name of the annotation file.
+    caption: is shown under plots; default: the name of the annotation file.
 
   Returns:
     The data, and the report; no data if the report is fatal.

@@ -205,7 +205,7 @@ def _pieces(file: BinaryIO, begin: int, end: int | None,
 
 
 def _check_frame(head: bytes, tail: bytes) -> None:
-  """ValueError unless what stands between the two are the members of `results`."""
+  """ValueError unless what is between the two are the members of `results`."""
   def members(pairs):
     content = dict(pairs)
     if len(content) < len(pairs):

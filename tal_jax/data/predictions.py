@@ -210,6 +210,6 @@ def _shown(value: Any) -> str:
 
 
 def _positions(names: Sequence[str], among: Sequence[str]) -> np.ndarray:
-  """[len(names)] where each name stands in `among`, -1 where it does not."""
+  """[len(names)] where each name is in `among`, -1 where it does not."""
   index = {name: i for i, name in enumerate(among)}
   return np.asarray([index.get(name, -1) for name in names], np.int64)

@@ -66,7 +66,7 @@ class TimeGrid(NamedTuple):
   """Row i of a feature matrix covers samples [i * stride, i * stride + window) at `fps`.
 
   `fps` is in samples (frames) per second; stride and window count samples. The centre of row i
-  stands at time (i * stride + window / 2) / fps seconds.
+  is at time (i * stride + window / 2) / fps seconds.
   """
 
   fps: float
@@ -121,4 +121,4 @@ class RawData(NamedTuple):
   proposals: Callable[[str], np.ndarray]  # -> [p, 2] float64 seconds
   split: Split
   search: Annotations | None  # videos for SearchResults (whole-video use, first label), or None
-  caption: str  # stands under every plot: what the data are; says so if they are simulated
+  caption: str  # is shown under every plot: what the data are; says so if they are simulated

@@ -111,7 +111,7 @@ def _same(size: int, width: int, stride: int) -> tuple[int, int]:
 
 
 def _shifts(x, axis, width, stride):
-  """For each place in a window, what stands there in all windows along the axis."""
+  """For each place in a window, what is there in all windows along the axis."""
   last = (x.shape[axis] - width) // stride * stride
   return [jax.lax.slice_in_dim(x, place, place + last + 1, stride, axis)
           for place in range(width)]

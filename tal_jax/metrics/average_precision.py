@@ -230,7 +230,7 @@ def _greedy_match(candidate: np.ndarray, truth: np.ndarray, num_candidates: int,
   first_of_truth = np.empty(num_truths, np.int64)
   while len(candidate):
     index = np.arange(len(candidate))
-    first_of_truth[truth[::-1]] = index[::-1]  # of a repeated index the last assignment stands
+    first_of_truth[truth[::-1]] = index[::-1]  # of a repeated index the last assignment counts
     preferred = np.ones(len(candidate), bool)
     preferred[1:] = candidate[1:] != candidate[:-1]
     settled = preferred & (first_of_truth[truth] == index)

@@ -81,7 +81,7 @@ def fit(x: chex.Array, labels: chex.Array, mask: chex.Array | None = None, *, nu
   """
   chex.assert_rank([x, labels], [2, 1])
   real = jnp.ones(labels.shape) if mask is None else mask.astype(jnp.float32)
-  # Not x * real: what stands in a masked row may be NaN, or no class.
+  # Not x * real: what is in a masked row may be NaN, or no class.
   x = jnp.where(real[:, None] > 0, x.astype(jnp.float32), 0.0)
   labels = jnp.where(real > 0, labels, 0)
   scale = 1.0 / (1.0 + c * real.sum())

@@ -8,7 +8,7 @@ on stays in a core's cache; and of the videos only those wanted are computed at 
 
 The first array may be, as in `svm.blocks`, on a device, spread over several by videos, or a NumPy
 array (a file) to be streamed. On devices the shapes depend on the pool alone: nothing is compiled
-anew as other videos are wanted.
+again as other videos are wanted.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def propose(actionness: np.ndarray, grid: TimeGrid, duration: float, *,
   scores = total[rows[:, 1]] - total[rows[:, 0]]
   if score == "mean":
     scores = scores / (rows[:, 1] - rows[:, 0])
-  # The centre of row i stands at (i stride + window / 2) / fps: its cell is a step around it.
+  # The centre of row i is at (i stride + window / 2) / fps: its cell is a step around it.
   offset = 0.5 * (grid.window - grid.stride)
   found = (rows * grid.stride + offset) / grid.fps
   return suppress(found, scores, duration, threshold=nms_threshold, limit=num_proposals)

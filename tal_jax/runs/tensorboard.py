@@ -23,7 +23,7 @@ def check() -> None:
 class Scalars:
   """The curves of one strategy and seed, against the number of labels.
 
-  Events cannot be taken back: the folder is written anew from the rows kept so far.
+  Events cannot be taken back: the folder is written again from the rows kept so far.
   """
 
   def __init__(self, directory: pathlib.Path, rows: Iterable[Mapping[str, Any]]):

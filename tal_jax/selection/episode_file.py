@@ -65,7 +65,7 @@ def open_rows(path: pathlib.Path, description: dict[str, Any]) -> list[dict[str,
   if differences:
     raise DataError("\n".join([
         f"{path} holds {len(rows) - 1} episodes of another configuration:", *differences,
-        "Delete it to begin anew, write elsewhere, or go on with the same configuration."]))
+        "Delete it to begin again, write elsewhere, or go on with the same configuration."]))
   size = sum(map(len, lines[:len(rows)]))
   if size < path.stat().st_size:
     os.truncate(path, size)

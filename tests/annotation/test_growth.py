@@ -68,7 +68,7 @@ class Told:
 
   @property
   def retrained(self):
-    return any("trained anew" in line for line in self.lines)
+    return any("trained again" in line for line in self.lines)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_what_an_older_version_wrote_goes_on(world, opened, begun, told):
 
 def test_a_damaged_record(world, opened, begun, told):
   (begun / "config.json").write_text("{")
-  with pytest.raises(DataError, match="remove it; the learner is then trained anew"):
+  with pytest.raises(DataError, match="remove it; the learner is then trained again"):
     told.of(begun, world, opened)
   (begun / "config.json").unlink()
   told.of(begun, world, opened)

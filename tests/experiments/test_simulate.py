@@ -275,7 +275,7 @@ def test_faults_of_the_binary(reference, environment, tmp_path):
 
 
 def test_tensorboard_events(reference, tmp_path):
-  """Written anew on a restart from the rows that were kept."""
+  """Written again on a restart from the rows that were kept."""
   shutil.copytree(reference, tmp_path / "run")
   (tmp_path / "run" / "metrics.jsonl").unlink()  # begins again, in the same folder
   (tmp_path / "run" / "selections.jsonl").unlink()

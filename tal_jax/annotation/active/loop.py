@@ -18,7 +18,7 @@ order is
 
 A learner that starts again takes its last good checkpoint, step r. Whatever of the later rounds is
 in the database stands: the videos of a round that was opened are those of the database, not chosen
-anew (`known_round`), and its answers are read again. What was asked for while the learner trained
+again (`known_round`), and its answers are read again. What was asked for while the learner trained
 (`ahead`) is in its round before the learner chooses the rest, and stays. So nobody is asked twice,
 even if the checkpoints are lost. A round's answers are frozen in the learner by its checkpoint:
 what an operator corrects later goes into the exports, and reaches the learner only when it begins

@@ -7,7 +7,7 @@ The noise of the marked bounds is that of the simulated oracles (`tal_jax.oracle
 mean tIoU with the truth is 1 - noise [paper, Sec. 4.2]). The paper does not model the rest; our
 choices: each instance is missed independently; false alarms are Poisson many, uniform in place,
 5 % to 30 % of the video long; a lazy answer is "not here" or the whole video, either as likely;
-whoever goes away without a word draws anew when the task comes back to them.
+whoever goes away without a word draws again when the task comes back to them.
 
 Everything depends on (seed, worker, task) alone (going away also on the attempt), so that a
 program that was killed gets the same answers again.

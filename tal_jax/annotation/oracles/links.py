@@ -2,7 +2,7 @@
 
 A token is shown once, when it is made; the database keeps its hash. So that a restart leaves the
 links in people's hands valid, the tokens are kept in `links.txt` in the work directory (mode 0600),
-and are made anew only where they are missing there, expired, or not of this campaign. A link that
+and are made again only where they are missing there, expired, or not of this campaign. A link that
 an operator gave on the campaign page is not in the file, and stays valid, too.
 """
 
@@ -112,7 +112,7 @@ def _read(path: pathlib.Path) -> dict[str, str]:
     return {}
   except (OSError, UnicodeDecodeError) as error:
     raise DataError(f"cannot read {path} ({error}): mend or remove it; links are then made "
-                    "anew, and the old ones are void") from error
+                    "again, and the old ones are void") from error
   fields = [line.split("\t") for line in lines]
   return {f[1]: f[2].partition("#")[2] for f in fields if len(f) == 3}
 

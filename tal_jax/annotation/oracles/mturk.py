@@ -49,7 +49,7 @@ class TurkSettings(settings_lib.Settings, kw_only=True, frozen=True):
   description: str = "Watch a video and mark the start and the end of every instance of an action."
   keywords: str = "video, annotation, action, time"
   assignment_seconds: int = 3600  # to answer in, from accepting
-  hit_days: float = 3.0  # on the market; then what is left of it is published anew
+  hit_days: float = 3.0  # on the market; then what is left of it is published again
   auto_approval_days: float = 14.0
   every_seconds: float = 60.0  # from one look at Amazon's lists to the next
   min_approved: int = 0  # of a worker, by any requester

@@ -99,7 +99,7 @@ def judge(db: sqlite3.Connection, task_ids: Iterable[int], policy: Policy, now: 
 
 
 def recount(db: sqlite3.Connection, worker_id: int, policy: Policy, now: float) -> None:
-  """Settles anew what the worker answered and is undecided, if they were stopped or no longer are.
+  """Settles again what the worker answered and is undecided, if they were stopped or no longer are.
 
   Part of the caller's transaction.
   """
@@ -125,7 +125,7 @@ def recount_all(campaign: Campaign) -> None:
 
 
 def reconsider(db: sqlite3.Connection, policy: Policy, now: float) -> None:
-  """Settles anew what is in dispute: there may be somebody now who has yet to answer it.
+  """Settles again what is in dispute: there may be somebody now who has yet to answer it.
 
   What an operator took out of the queue stays theirs. Part of the caller's transaction.
   """

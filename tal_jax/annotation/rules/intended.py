@@ -55,7 +55,7 @@ def read_labels(path: str | os.PathLike) -> Intended:
 
   Raises:
     DataError: none of the formats, no label in it, a label that is blank or too long, or an id or
-      a hint that stands there twice.
+      a hint that is there twice.
   """
   suffix = pathlib.Path(path).suffix.lower()
   if suffix == ".csv" and has_columns(read_text(path), ("video", "label")):
@@ -117,7 +117,7 @@ def read_classes(path: str | os.PathLike) -> dict[str, ClassText]:
   for name, value in found.items():
     made = names.checked(name, "a class", f"{path}")
     if made in texts:
-      raise DataError(f"{path}: the class {made!r} stands there twice: keep one")
+      raise DataError(f"{path}: the class {made!r} is there twice: keep one")
     texts[made] = ClassText(value) if isinstance(value, str) else value
   return texts
 

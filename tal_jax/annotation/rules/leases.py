@@ -126,7 +126,7 @@ def hold(db: sqlite3.Connection, worker_id: int, task_id: int, policy: Policy,
          now: float) -> sqlite3.Row:
   """The worker's lease on the task, prolonged with its visit.
 
-  A visit that expired is granted anew, as far as places are free, if the task's is. Part of the
+  A visit that expired is granted again, as far as places are free, if the task's is. Part of the
   caller's transaction. Raises LeaseLost.
   """
   if _held(db, worker_id, task_id):

@@ -6,7 +6,7 @@ word. It has none before the task is decided, if the final answer rests on it al
 that the video cannot be judged. So an honest annotator is not compared with a careless one. Of a
 gold video it is known that it can be judged: who says that it cannot has a score of 0.
 
-Scores are kept, because every request for a task asks for them, and made anew whenever the final
+Scores are kept, because every request for a task asks for them, and made again whenever the final
 answer changes; they use the `match_tiou` of the time.
 """
 

@@ -2,7 +2,7 @@
 
 A round need not hold everybody up for its last task: the learner may go on once a share of its
 videos, the quorum, is decided. It closes the round: from there on the database says which videos
-the round trains with, so that a learner that begins anew trains on the same ones. What is decided
+the round trains with, so that a learner that begins again trains on the same ones. What is decided
 later trains the next round to close. A video that was left out counts nowhere.
 """
 

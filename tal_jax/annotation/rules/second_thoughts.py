@@ -21,7 +21,7 @@ MOST_MORE = 20  # answers to be asked for again
 class LeftOut(NamedTuple):
   """What came of the tasks that a person answered and that annotators had decided."""
 
-  merged: int  # anew, from the other answers
+  merged: int  # again, from the other answers
   asked: int  # of annotators again, since the others do not agree or are too few
 
 
@@ -54,7 +54,8 @@ def leave_answers_out(campaign: Campaign, operator_id: int, worker_id: int) -> L
   """Ends a person's link, and counts none of their answers.
 
   What they answered and is undecided is settled without them. What annotators had decided is merged
-  anew from the others' answers, or asked again where these do not agree. An operator's word stands.
+  again from the others' answers, or asked again where these do not agree. An operator's word
+  stands.
 
   Raises:
     Forbidden: not an operator.

@@ -9,7 +9,7 @@
 
 After VATIC (Vondrick et al. 2013), which has workers pass a video of known answer before real work;
 the paper does not say how it chose its workers [Sec. 5.1]. It follows from the scores (`quality`)
-and the policy: another policy judges the same answers anew, and as tasks are decided a worker may
+and the policy: another policy judges the same answers again, and as tasks are decided a worker may
 be stopped, or work again, without having done anything.
 
 The answers of a stopped worker do not count (`counting`), so who is stopped is noted in a table as

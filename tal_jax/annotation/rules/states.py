@@ -1,6 +1,6 @@
 """The four state machines of a campaign as tables, and the only function that changes a state.
 
-What the states mean, and when each step is taken, stands in `campaign`.
+What the states mean, and when each step is taken, is in `campaign`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The public address of the pages: http(s)://HOST[:PORT][/FOLDER].
 
-With a folder a proxy stands before the server. It may send https://HOST/FOLDER/page on as /page or
+With a folder a proxy is in front of the server. It may send https://HOST/FOLDER/page on as /page or
 as /FOLDER/page. The pages name everything relative to where they are.
 """
 

@@ -63,7 +63,7 @@ class Guard:
 
   def __init__(self, app, *, origin: str | None = None, folder: str = "",
                max_body: int = MAX_BODY):
-    """`origin`, `folder`: the parts of the public address, if a proxy stands before the server."""
+    """`origin`, `folder`: the parts of the public address, if a proxy is in front of the server."""
     self._app = app
     self._origin = origin
     self._folder = folder

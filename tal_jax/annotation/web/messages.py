@@ -323,7 +323,7 @@ class TaskOut(_Out):
 class LeftOutOut(_Out):
   """What came of the decided tasks that the worker had answered."""
 
-  merged: Annotated[int, Meta(description="anew, from the others' answers")]
+  merged: Annotated[int, Meta(description="again, from the others' answers")]
   asked: Annotated[int, Meta(description="again, of annotators")]
 
 

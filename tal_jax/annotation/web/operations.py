@@ -128,7 +128,7 @@ def _carry_out(operation: Operation, site: Site, request: Request, raw: bytes,
 
 def _convert(given: Mapping[str, str], to: type[msgspec.Struct] | None,
              refusal: type[RequestError]):
-  """What stands in a URL as the operation's type; numbers are plain digits."""
+  """What is in a URL as the operation's type; numbers are plain digits."""
   if to is None:
     return None
   values: dict[str, Any] = dict(given)

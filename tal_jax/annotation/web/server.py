@@ -1,6 +1,6 @@
 """The campaign's web server: pages, videos, and the API that `openapi` describes.
 
-A worker opens http://host:port/#TOKEN. What stands behind the # never leaves the browser, so it is
+A worker opens http://host:port/#TOKEN. What is behind the # never leaves the browser, so it is
 in no log and no Referer; the page sends it as a bearer token with every request of the API. There
 are no cookies.
 """

@@ -22,7 +22,7 @@ class Contents:
 
   def __init__(self):
     self._files: dict[str, str] = {}  # by video
-    self._copies: dict[tuple, list[str]] = {}  # videos by what stands for their values
+    self._copies: dict[tuple, list[str]] = {}  # videos by what represents their values
     self._constant: list[str] = []
     self._counting: dict[int, tuple[float, float]] | None = None  # column -> first value, step
     self._num_counted = 0

@@ -100,7 +100,7 @@ def _one_number(extents, durations, read, path) -> list[Problem]:
     why = "averaged over the video? Features are a row per time step: extract them so"
   else:
     why = (f"rows spread over the video? data.features_format=bmn_csv, {_NO_GRID} (if only the "
-           f"first {number} were kept, extract the videos anew)")
+           f"first {number} were kept, extract the videos again)")
   return [Problem("one number of rows", path, "", said + why)]
 
 

@@ -88,7 +88,7 @@ KINDS = {
         "out of the split"),
     "unreadable features": Kind(
         FATAL, "the feature file is cut off, damaged or of another layout",
-        "copy or extract it anew"),
+        "copy or extract it again"),
     "no frame rate": Kind(
         FATAL, "neither data.fps nor the video's own field 'fps' is given",
         "set data.fps to the frame rate at which the features were extracted"),
@@ -100,10 +100,10 @@ KINDS = {
         "save one row per time step; average spatial axes away"),
     "no rows": Kind(
         FATAL, "the features are [0, d]: the video has not a single row",
-        "extract the video anew (it may be shorter than a window of the extraction), or take it "
+        "extract the video again (it may be shorter than a window of the extraction), or take it "
         "out of the split"),
     "no columns": Kind(
-        FATAL, "the features are [T, 0]: the rows hold no number", "extract the video anew"),
+        FATAL, "the features are [T, 0]: the rows hold no number", "extract the video again"),
     "wrong width": Kind(
         FATAL, "all videos have features of one width d",
         "extract these videos with the network of the others, or transpose them"),
@@ -122,10 +122,10 @@ KINDS = {
         "extract one row per time step"),
     "the same features everywhere": Kind(
         FATAL, "all videos have the very same features",
-        "extract them anew: did the network see the videos?"),
+        "extract them again: did the network see the videos?"),
     "non-finite feature": Kind(
         FATAL, "NaN or infinite values in the features",
-        "extract the video anew"),
+        "extract the video again"),
     "no proposals": Kind(
         FATAL, "a video of the split has no proposal inside it",
         "add some, or set data.allow_missing=True, which takes such videos out of the split"),
@@ -204,17 +204,17 @@ KINDS = {
         "annotate the videos, check the spelling of these ids, or delete the files"),
     "features do not span the video": Kind(
         WARNING, "rows * stride / fps is far from the duration; used as they stand",
-        "extract the video anew, or correct its duration or frame rate"),
+        "extract the video again, or correct its duration or frame rate"),
     "all-zero features": Kind(
         WARNING, "rows of zeros, as padding or a failed extraction leaves them; used as they stand",
-        "extract the video anew, or cut the padding off"),
+        "extract the video again, or cut the padding off"),
     "constant features": Kind(
         WARNING, "all rows of the video are the same; used as they stand",
-        "extract the video anew"),
+        "extract the video again"),
     "same features": Kind(
         WARNING, "videos with the very same features: copies of one video, or of one file; used as "
                  "they stand",
-        "extract the videos anew, or take the copies out"),
+        "extract the videos again, or take the copies out"),
     "very long videos": Kind(
         WARNING, "durations of many hours, as milliseconds read as seconds are; used as they stand",
         "divide the durations and the segments by 1000, if they are milliseconds"),

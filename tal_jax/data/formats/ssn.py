@@ -50,7 +50,7 @@ class Block(NamedTuple):
 
 
 def parse(path: pathlib.Path) -> tuple[list[Block], list[StructuralFault]]:
-  """The blocks of a list, and those that are none; of a repeated id the last block stands."""
+  """The blocks of a list, and those that are none; of a repeated id the last block counts."""
   blocks, faults = {}, []
   current: list[str] = []
   starts: list[tuple[int, list[str]]] = []

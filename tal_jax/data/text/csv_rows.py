@@ -107,7 +107,7 @@ def _table(text: str) -> Table:
 
 
 def _no_number(table: Table, first: int) -> ValueError | None:
-  """What stands where a number is wanted."""
+  """What is where a number is wanted."""
   for number, line in enumerate(table.lines):
     for cell in _cells(line)[first:]:
       try:

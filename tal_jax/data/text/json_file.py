@@ -32,7 +32,7 @@ def parse(text: str, path: str | os.PathLike, members: Callable[[list], Any]) ->
   """The value that the text of the file `path` is, objects as `members` makes them of their pairs.
 
   Raises:
-    DataError: it is no JSON; the message says where, and what stands there.
+    DataError: it is no JSON; the message says where, and what is there.
   """
   try:
     return json.loads(text, object_pairs_hook=members)
@@ -54,11 +54,11 @@ def _cause(text: str, error: json.JSONDecodeError) -> str:
     return "Is the file complete?"
   if error.msg == "Extra data":
     return "A second value begins there; JSON is one (in JSON Lines each line is one)."
-  return f"There stands {text[error.pos:error.pos + _SHOWN]!r}."
+  return f"Found there: {text[error.pos:error.pos + _SHOWN]!r}."
 
 
 def seen(value: Any) -> str:
-  """For messages, after a blank: what stands at the top level."""
+  """For messages, after a blank: what is at the top level."""
   if isinstance(value, Members | dict):
     keys = list(dict(value))
     return (f" It has the keys {', '.join(map(repr, keys[:_KEYS]))}"
@@ -73,7 +73,7 @@ def refuse_repeated(value: Any, path: str | os.PathLike) -> None:
     twice = next((key for key, count in Counter(keys).items() if count > 1), None) if (
         len(set(keys)) < len(keys)) else None
     if twice is not None:
-      raise DataError(f"{path}: {twice!r} stands there {keys.count(twice)} times: keep one, with "
+      raise DataError(f"{path}: {twice!r} is there {keys.count(twice)} times: keep one, with "
                       "all that it has")
     value = [item for _, item in value]
   for item in value if isinstance(value, list) else ():
@@ -86,7 +86,7 @@ def members(value: Any) -> Members | None:
 
 
 def as_dict(value: Any) -> Any:
-  """An object as a dictionary, anything else as it is; of a repeated key the last value stands."""
+  """An object as a dictionary, anything else as it is; of a repeated key the last value counts."""
   return dict(value) if isinstance(value, Members) else value
 
 

@@ -94,7 +94,7 @@ def by_plain_id(ids: Collection[str]) -> Mapping[str, str]:
 
 
 def _inside(name: str, ids: Collection[str]) -> tuple[int, int] | None:
-  """Where the longest id stands in a name."""
+  """Where the longest id is in a name."""
   name = name[:_LONGEST]
   return next(((start, start + length) for length in range(len(name), 0, -1)
                for start in range(len(name) - length + 1)

@@ -180,13 +180,13 @@ class TemporalLocalization(tfds.core.ShardBasedBuilder):
     fault = checksums.differences(recorded["inputs"], metadata["inputs"])
     if fault:
       raise DataError(f"{self.data_dir} was built from other inputs ({fault}). Build into another "
-                      "folder, or anew with --overwrite.")
+                      "folder, or again with --overwrite.")
     changed = [f"{key}: {recorded['settings'].get(key)!r}, now {value!r}"
                for key, value in metadata["settings"].items()
                if recorded["settings"].get(key) != value]
     if changed:
       raise DataError(f"{self.data_dir} was built with other settings ({'; '.join(changed)}). "
-                      "Build into another folder, or anew with --overwrite.")
+                      "Build into another folder, or again with --overwrite.")
 
   def _scratch(self) -> pathlib.Path:
     return pathlib.Path(self.data_dir).parent / ".parts"

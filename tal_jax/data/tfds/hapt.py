@@ -178,7 +178,7 @@ def _locate(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path | zipfile.
 
 
 def _activities(raw: pathlib.Path | zipfile.Path, path: pathlib.Path) -> dict[int, str]:
-  """Names by number; the file stands beside RawData."""
+  """Names by number; the file is beside RawData."""
   file = raw.parent / "activity_labels.txt"
   if not file.exists():
     raise DataError(f"{path} has no activity_labels.txt: is the archive whole?")

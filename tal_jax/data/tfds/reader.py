@@ -28,7 +28,7 @@ def load(*, path: str | os.PathLike, split: Mapping[str, Any], seed: int, verify
     split: `kind` and its options, see `files.split_by`.
     seed: of the split.
     verify: compares the files with their checksums first.
-    caption: stands under plots; "" takes that of the build.
+    caption: is shown under plots; "" takes that of the build.
 
   Raises:
     DataError: no data set there, an incomplete or damaged one, or a split that cannot be made.
@@ -107,7 +107,7 @@ def check(folder: pathlib.Path) -> None:
              if (folder / name).is_file()}
   fault = checksums.differences(recorded, present)
   if fault:
-    raise DataError(f"{folder} is damaged ({fault}): build it anew with --overwrite")
+    raise DataError(f"{folder} is damaged ({fault}): build it again with --overwrite")
 
 
 def _annotation(record: Mapping[str, Any], classes: list[str]) -> VideoAnnotation:

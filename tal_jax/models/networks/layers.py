@@ -145,7 +145,7 @@ class LayerNorm(nn.Module):
 def max_pool(x: chex.Array, mask: chex.Array) -> tuple[chex.Array, chex.Array]:
   """Maximum over three real positions around every other: [b, t, c] -> [b, t / 2, c].
 
-  Position i of the result stands where position 2 i stood, and is real where that was.
+  Position i of the result is where position 2 i was, and is real where that was.
   """
   pooled = _largest_of_three(jnp.where(mask[..., None], x, _LOWEST))
   mask = mask[:, ::2]

@@ -1,6 +1,6 @@
 """The pyramid's levels: their strides, and the rule that chooses them.
 
-Notation: s: a level's stride in rows; point i of the level stands at row i s. A point learns truths
+Notation: s: a level's stride in rows; point i of the level is at row i s. A point learns truths
 for which the longer way to a bound lies in [2 s, 4 s) rows; the first level takes all that are
 shorter, the last one all that are longer.
 

@@ -56,7 +56,7 @@ def moments(features: chex.Array, mask: chex.Array) -> Moments:
 
   Args:
     features: [v, p, d] in any float type, on devices, or a NumPy array to be streamed.
-    mask: [v, p] bool, True where real; what stands elsewhere is not read.
+    mask: [v, p] bool, True where real; what is elsewhere is not read.
   """
   weights = jnp.asarray(mask, jnp.float32)
   total = svm_blocks.weighted_sum(features, weights)

@@ -14,7 +14,7 @@ switched off in `Settings`; without all of them it is the model of `stage_wise`.
 Here are the model and its detections; `two_stage_scores` has the scores of proposals, and
 `two_stage_training` the fit.
 
-Source: the paper, Sec. 3.1, for the first stage; what stands on top is ours.
+Source: the paper, Sec. 3.1, for the first stage; what is added to it is ours.
 """
 
 from __future__ import annotations

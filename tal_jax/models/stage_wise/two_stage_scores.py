@@ -4,9 +4,9 @@ Notation: v videos, p proposals, d dimensions, c classes; q: K numbers of each p
 
     features -> d, the attention    classes    (d, classes, neighbours) -> q -> z -> z sharpened
 
-`two_stage_training` fits what stands here, `two_stage` makes detections of it.
+`two_stage_training` fits what is here, `two_stage` makes detections of it.
 
-Source: the paper, Sec. 3.1, for the first stage; what stands on top is ours.
+Source: the paper, Sec. 3.1, for the first stage; what is added to it is ours.
 """
 
 from __future__ import annotations

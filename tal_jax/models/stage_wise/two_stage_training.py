@@ -8,11 +8,11 @@ them, model f of all but fold f.
     -> all proposals scored -> Platt of the attention, deviation of z
 
 The loops run on the host, since the features may be streamed and the classifier's rows are gathered
-into a buffer of one of few sizes; nothing is compiled anew as the labelled set grows. The scores
+into a buffer of one of few sizes; nothing is compiled again as the labelled set grows. The scores
 that the second stage and its Platt learn from are out of fold; the attention's Platt is fitted, as
 the paper's, on the rows that the attention was trained on.
 
-Source: the paper, Sec. 3.1, for the first stage; what stands on top is ours.
+Source: the paper, Sec. 3.1, for the first stage; what is added to it is ours.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ matrix product for the whole chunk, and the active rows may change with every it
 method would spend as much on each of the few steps of its inner solver. Descent is monotone,
 whatever c.
 
-A round is a few iterations and opens with the certificate of every problem, from u computed anew:
+A round is a few iterations and opens with the certificate of every problem, from u computed again:
 only that one counts. The problems that are left then share fewer chunks, so that a batch does not
 wait for its slowest member.
 

@@ -11,7 +11,7 @@ A row of weight 0, or not wanted, changes nothing, whatever stands in it; the co
 is asked for, and no float32 copy of more than a block exists. The features may be
 
 - an array on a device: the loop over blocks is inside one compiled program, whose shapes depend on
-  the pool alone: nothing is compiled anew as the labelled set grows;
+  the pool alone: nothing is compiled again as the labelled set grows;
 - an array sharded over videos: each device loops over its own videos, and the sums are added;
 - a NumPy array, memory-mapped or not: blocks are read on the host, one ahead of the product, and a
   file may be larger than memory;

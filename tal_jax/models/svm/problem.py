@@ -37,7 +37,7 @@ def as_rows(x, y, mask, init) -> tuple[Rows, chex.Array]:
   chex.assert_rank([x, y], [2, 1])
   chex.assert_equal_shape_prefix([x, y], 1)
   real = jnp.ones(y.shape) if mask is None else mask.astype(jnp.float32)
-  # Not x * real: what stands in a masked row may be NaN.
+  # Not x * real: what is in a masked row may be NaN.
   x = jnp.where(real[:, None] > 0, x.astype(jnp.float32), 0.0)
   rows = Rows(x, y.astype(jnp.float32) * real, real[None])
   if init is None:

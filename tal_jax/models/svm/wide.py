@@ -35,7 +35,7 @@ from tal_jax.models.svm.problem import (
 
 _ROWS = 2  # per dimension, at most: beyond, the matrix over the dimensions is the small one
 _SMOOTH = 10.0  # sigma at the start, in units of 1 / mean |a|^2
-_STALE = 0.05  # curvature that changed, as a share, after which the matrix is made anew
+_STALE = 0.05  # curvature that changed, as a share, after which the matrix is made again
 _CG_TOL = 1e-3  # of the residual, relative to the right-hand side
 _MAX_CG_ITERS = 30
 _LARGEST_RESCUE = 1024  # dimensions up to which `solver` tries what is not certified here

@@ -40,7 +40,7 @@ def settled(campaign: Campaign, setup: Setup) -> tuple[Setup, list[str]]:
     if lost:
       raise DataError(
           f"{video} was asked for {names.listed([*map(repr, lost)])}, which its labels do not have "
-          "any more: the answers would be lost. Put the label back; to ask anew, give the video's "
+          "any more: the answers would be lost. Put the label back; to ask again, give the video's "
           "file another name")
     for label in wanted[video]:
       if label not in labels:

@@ -3,7 +3,7 @@
 Answers stand: what was asked of a video cannot change any more. Everything else may: videos and
 classes are added, unasked videos change or go, people, strategy, model and files change. What the
 learner is depends on the pool (features by their content, not by their path) and on the model's
-settings; where these changed, it is trained anew on the answers that are there.
+settings; where these changed, it is trained again on the answers that are there.
 
 `config.json` in the work directory remembers the last start.
 """
@@ -102,7 +102,7 @@ def last(folder: pathlib.Path) -> dict[str, Any] | None:
     return found if {"pool", "data", "campaign", "strategies"} <= found.keys() else None
   except (ValueError, AttributeError) as error:
     raise DataError(f"{path} is not what a campaign wrote ({error}): remove it; the learner is "
-                    "then trained anew from the answers") from error
+                    "then trained again from the answers") from error
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -246,7 +246,7 @@ def _make_way(folder: pathlib.Path, before: Mapping[str, Any] | None, now: Mappi
       path.unlink(missing_ok=True)
   if before is None or annotate_growth.is_another_learner(before, now):
     if (folder / CHECKPOINTS).exists():
-      report.say("the learner is trained anew, from the answers of all rounds")
+      report.say("the learner is trained again, from the answers of all rounds")
       shutil.rmtree(folder / CHECKPOINTS)
 
 

@@ -166,7 +166,7 @@ def _restore(file: pathlib.Path, state: daps_training.TrainState,
     found = saved["digest"]
   except Exception as error:  # msgpack raises many kinds for damaged files
     raise DataError(f"{file} is damaged ({error or type(error).__name__}): delete it, and training "
-                    "begins anew") from error
+                    "begins again") from error
   if found != digest:
     raise DataError(f"{file} belongs to a training on other data or with other settings: give "
                     "another --workdir, or delete it")

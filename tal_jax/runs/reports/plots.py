@@ -34,7 +34,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike, 
     rows: of metrics.jsonl.
     path: of the PNG.
     title: of the figure.
-    caption: stands under it: what the data are.
+    caption: is shown under it: what the data are.
   """
   import matplotlib
   matplotlib.use("Agg")

@@ -125,7 +125,7 @@ def test_labels_in_both_forms_of_unicode_are_one_class(tmp_path):
 @pytest.mark.parametrize(("content", "message"), [
     ('{"run": "x", "run": "y"}', "'run' stands there 2 times"),
     ('{"run": {"instructions": "x", "instructions": "y"}}', "'instructions' stands there 2 times"),
-    ('{"caf\\u00e9": "x", "cafe\\u0301": "y"}', "stands there twice"),
+    ('{"caf\\u00e9": "x", "cafe\\u0301": "y"}', "is there twice"),
     ('{" ": "x"}', "a class is blank"), ('{"' + "x" * 201 + '": "x"}', "a class has 201")])
 def test_mistakes_in_classes(tmp_path, content, message):
   with pytest.raises(DataError, match=message):

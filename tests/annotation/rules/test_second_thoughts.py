@@ -86,7 +86,7 @@ def test_a_decided_task_goes_back_also_when_its_round_is_trained(make):
 
 
 def test_a_persons_answers_are_left_out(make):
-  """Merged anew where the others agree, asked again where they do not, settled where undecided."""
+  """Merged again where the others agree, asked again where they do not, settled where undecided."""
   made = make(videos=4, annotators=2, max_annotators=3)
   agreed, alone, undecided, word = ask(made, videos=("v0", "v1", "v2", "v3"))
   eve, ann, bob, cleo = (enrol(made, name) for name in ("eve", "ann", "bob", "cleo"))

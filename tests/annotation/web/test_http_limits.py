@@ -79,7 +79,7 @@ def limited(tmp_path_factory):
 
 
 def test_a_client_that_sends_a_byte_now_and_then(limited):
-  """The clock is on the whole head, and starts anew with the next request only."""
+  """The clock is on the whole head, and starts again with the next request only."""
   with socket.create_connection(limited, timeout=10) as client:
     client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert client.recv(65536).startswith(b"HTTP/1.1 200")

@@ -83,7 +83,7 @@ def test_other_files_are_refused_by_name(tmp_path, content, message):
 
 @pytest.mark.parametrize(("text", "message"), [
     ('{"a": 1', "Is the file complete"), ("", "The file is empty"), ("<html>", "a web page"),
-    ('{"a": 1}\n{"a": 2}', "JSON Lines"), ('{"a": 1,}', "There stands"),
+    ('{"a": 1}\n{"a": 2}', "JSON Lines"), ('{"a": 1,}', "Found there"),
     ("version https://git-lfs.github.com/spec/v1", "Git LFS"), ("[" * 10**5, "not JSON")])
 def test_what_is_no_json_is_told_apart(tmp_path, text, message):
   path = tmp_path / "p.json"

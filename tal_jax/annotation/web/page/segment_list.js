@@ -89,7 +89,7 @@ export class SegmentList {
     );
   }
 
-  /** What stands in place of the segments while there are none. */
+  /** What is in place of the segments while there are none. */
   #none(sheet, active) {
     const {pending, absent} = sheet[active];
     const of = this.several ? `${this.labels[active]}: ` : '';

@@ -208,7 +208,7 @@ export class Workers {
       !(await ask(
         `Leave out the answers of ${name}?`,
         `Their link ends, and none of their ${count(answers, 'answer')} counts any more. ` +
-          'What was decided is merged anew from the answers of the others, or asked again where ' +
+          'What was decided is merged again from the answers of the others, or asked again where ' +
           'these do not agree. What an operator decided stays.',
         'Leave out',
       ))
@@ -217,7 +217,7 @@ export class Workers {
     try {
       const {merged, asked} = await this.world.api.post(`/api/workers/${id}/leave_out`);
       const done = [
-        merged ? `${count(merged, 'decision')} merged anew` : '',
+        merged ? `${count(merged, 'decision')} merged again` : '',
         asked ? `${count(asked, 'decided task')} asked again` : '',
       ].filter(Boolean);
       const more = done.length ? `: ${done.join(', ')}` : '';
