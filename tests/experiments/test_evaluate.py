@@ -277,7 +277,7 @@ def test_command(files, tmp_path):
 
 def test_faults_of_a_config(tmp_path):
   binary, config = tmp_path / "binary.py", tmp_path / "config.py"
-  binary.write_text("from ml_collections import config_flags\nfrom experiments import cli\n"
+  binary.write_text("from ml_collections import config_flags\nfrom tal_jax.runs import cli\n"
                     "_CONFIG = config_flags.DEFINE_config_file('config')\n"
                     "cli.run_main(lambda: print(1 / _CONFIG.value.seeds))\n")
   config.write_text("import ml_collections\ndef get_config(variant=''):\n"

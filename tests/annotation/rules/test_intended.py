@@ -104,7 +104,7 @@ def test_kinetics_itself(data_dir):
 
 
 @pytest.mark.parametrize(("name", "content", "message"), [
-    ("l.json", '{"a": "jump", "a": "run", "b": "run"}', "'a' stands there 2 times"),
+    ("l.json", '{"a": "jump", "a": "run", "b": "run"}', "'a' is there 2 times"),
     ("l.json", {"a": ""}, "a label of 'a' is blank"),
     ("l.json", {"b": "run", "a": ["run", " \t"]}, "a label of 'a' is blank"),
     ("l.json", {"a": "x" * 201}, "a label of 'a' has 201 characters"),
@@ -123,8 +123,8 @@ def test_labels_in_both_forms_of_unicode_are_one_class(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ('{"run": "x", "run": "y"}', "'run' stands there 2 times"),
-    ('{"run": {"instructions": "x", "instructions": "y"}}', "'instructions' stands there 2 times"),
+    ('{"run": "x", "run": "y"}', "'run' is there 2 times"),
+    ('{"run": {"instructions": "x", "instructions": "y"}}', "'instructions' is there 2 times"),
     ('{"caf\\u00e9": "x", "cafe\\u0301": "y"}', "is there twice"),
     ('{" ": "x"}', "a class is blank"), ('{"' + "x" * 201 + '": "x"}', "a class has 201")])
 def test_mistakes_in_classes(tmp_path, content, message):
