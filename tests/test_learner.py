@@ -113,6 +113,7 @@ def test_the_learner_trains_on_the_answers_not_on_the_truth(pool):
               jax.tree.leaves(learner.train(state, moved)[0].model))
 
 
+@pytest.mark.slow
 def test_noise_is_reported(pool):
   state, info = learner.start(first(pool), pool, num_initial=16, annotate=NOISY)
   assert 0.6 < info.reached_tiou < 0.85  # 0.7 and clipping
@@ -121,6 +122,7 @@ def test_noise_is_reported(pool):
                        annotate=NOISY)[1].reached_tiou is None
 
 
+@pytest.mark.slow
 def test_strategies_are_paired(pool, selects):
   """Same first labels; a video has the same noise whichever strategy asks, and whenever."""
   begun, _ = learner.start(first(pool), pool, num_initial=4, annotate=NOISY)

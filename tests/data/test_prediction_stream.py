@@ -63,6 +63,7 @@ PLAIN = json.dumps({"version": "1", "results": {
 TOKENS = [bytes([i]) for i in b'{}[]:,"\\ 0-.e\xff\n'] + [b"}],", b"}]}", b'"results": {', b"null"]
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(PLAIN)), st.integers(0, 12), st.sampled_from(TOKENS)),
                 max_size=3), st.booleans())

@@ -145,6 +145,7 @@ def give_up(made, worker, operator, tasks):
     adjudicate(made, operator, task, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 def test_every_small_campaign_ends_or_says_what_it_waits_for(make, tmp_path, behaviour):
   """Classes, people, answers wanted at first and at most: all combinations of a few.

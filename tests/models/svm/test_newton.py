@@ -32,6 +32,7 @@ def ranks(function, *args):
           if equation.primitive.name in LAPACK]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("m", [3, 12])
 def test_no_batched_factorisation(m, loss):

@@ -27,6 +27,7 @@ def fit(count, *, features=None, memory=None, loss="squared_hinge", c=1.0, tol=1
                  memory=lib.empty_memory(V, P, D) if memory is None else memory, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 @pytest.mark.parametrize("c", [0.01, 1.0, 100.0])
 def test_equals_the_fit_of_its_rows(loss, c):

@@ -97,6 +97,7 @@ def linear_svc(x, y, c, loss):
   return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("case", CASES)
 def test_objective_gap_and_bounds(case, loss):
@@ -285,6 +286,7 @@ def enlarged(m, seed=0):
   return x.astype(np.float16), y, rng.random(N) < 0.9, extra, extra_y, extra_mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("m", [4, 12])  # fewer rows than dimensions, and more
 def test_retraining_equals_separate_fits(m, loss):
